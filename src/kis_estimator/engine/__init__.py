@@ -1,0 +1,1 @@
+"""The pure engine: no clock, random, file, network, logging, web or database package."""

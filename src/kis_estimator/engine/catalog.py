@@ -1,0 +1,195 @@
+"""The catalogue: CSV tables validated as a whole, then looked up through indexes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from kis_estimator.engine.model import (
+    AccessoryItem,
+    BreakerItem,
+    Category,
+    EnclosureItem,
+    Location,
+    Material,
+)
+from kis_estimator.errors import KisError, Notice
+
+Item = TypeVar("Item", BreakerItem, EnclosureItem, AccessoryItem)
+
+FILES = ("catalog.toml", "breakers.csv", "enclosures.csv", "accessories.csv")
+_IP = re.compile(r"IP[0-6][0-9]\Z")
+_MAY_BE_ZERO = frozenset({"width_mm", "height_mm", "unit_price_krw", "power_loss_w_per_pole"})
+_MAX_ROWS = 100_000
+_MAX_PROBLEMS = 50
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """One price book. `sha` is the SHA-256 over the names and bytes of its files."""
+
+    name: str
+    version: str
+    sample: bool
+    sha: str
+    breakers: tuple[BreakerItem, ...]
+    enclosures: tuple[EnclosureItem, ...]
+    accessories: Mapping[str, AccessoryItem]
+
+    @cached_property
+    def _by_rating(self) -> Mapping[tuple[str, int, int], Sequence[BreakerItem]]:
+        return _index(self.breakers, lambda b: (b.category, b.poles, b.rated_current_a))
+
+    @cached_property
+    def _by_model(self) -> Mapping[str, Sequence[BreakerItem]]:
+        return _index(self.breakers, lambda b: b.model.upper())
+
+    @cached_property
+    def brands(self) -> tuple[str, ...]:
+        """Return the brands in alphabetical order."""
+        return tuple(sorted({item.brand for item in self.breakers}))
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """Return every model name, sorted."""
+        return tuple(sorted(self._by_model))
+
+    def rated(self, category: str, poles: int, rated_current_a: int) -> Sequence[BreakerItem]:
+        """Return the breakers of a kind, pole count and rating, of every brand and tier."""
+        return self._by_rating.get((category, poles, rated_current_a), ())
+
+    def ratings(self, category: str, poles: int, brand: str | None = None) -> tuple[int, ...]:
+        """Return the ratings [A] of a kind and pole count, rising; of one brand or of all."""
+        return tuple(
+            sorted(
+                {
+                    item.rated_current_a
+                    for (kind, count, _), items in self._by_rating.items()
+                    if (kind, count) == (category, poles)
+                    for item in items
+                    if brand is None or item.brand == brand
+                }
+            )
+        )
+
+    def of_model(self, model: str) -> Sequence[BreakerItem]:
+        """Return the ratings of a model, any letter case; empty when it is unknown."""
+        return self._by_model.get(model.upper(), ())
+
+    def accessory(self, sku: str) -> AccessoryItem:
+        """Return an accessory; UNKNOWN_ACCESSORY names the sku."""
+        try:
+            return self.accessories[sku]
+        except KeyError:
+            raise KisError.of("UNKNOWN_ACCESSORY", sku=sku, known=sorted(self.accessories)) from None
+
+
+def parse_catalog(files: Mapping[str, bytes]) -> Catalog:
+    """Read and validate a price book: `FILES` by name.
+
+    Raises one KisError with a CATALOG_ROW notice (file, line, field, reason) for each problem of
+    every file, up to 50, so that a price book is corrected in one go.
+    """
+    problems: list[Notice] = []
+    breakers = _table(BreakerItem, "breakers.csv", files, problems)
+    enclosures = _table(EnclosureItem, "enclosures.csv", files, problems)
+    accessories = _table(AccessoryItem, "accessories.csv", files, problems)
+    for number, item in enumerate(breakers, start=2):
+        if item.rated_current_a > item.frame_af:
+            problems.append(_problem("breakers.csv", number, "rated_current_a", "AT > AF"))
+    head = tomllib.loads(files["catalog.toml"].decode("utf-8"))
+    if problems:
+        raise KisError(*problems[:_MAX_PROBLEMS])
+    digest = hashlib.sha256()
+    for name in FILES:
+        digest.update(f"{name} {hashlib.sha256(files[name]).hexdigest()}\n".encode())
+    return Catalog(
+        name=str(head["name"]),
+        version=str(head["version"]),
+        sample=bool(head["sample"]),
+        sha=digest.hexdigest(),
+        breakers=tuple(breakers),
+        enclosures=tuple(enclosures),
+        accessories={item.sku: item for item in accessories},
+    )
+
+
+def _index(items: Iterable[Item], key: Callable[[Item], Any]) -> Mapping[Any, Sequence[Item]]:
+    index: dict[Any, list[Item]] = {}
+    for item in items:
+        index.setdefault(key(item), []).append(item)
+    return index
+
+
+def _problem(file: str, row: int, column: str, reason: str) -> Notice:
+    params = {"file": file, "row": row, "field": column, "reason": reason}
+    return Notice("CATALOG_ROW", params, sheet=file, row=row)
+
+
+def _table(
+    kind: type[Item], name: str, files: Mapping[str, bytes], problems: list[Notice]
+) -> list[Item]:
+    try:
+        text = files[name].decode("utf-8-sig")
+    except (KeyError, UnicodeDecodeError) as error:
+        problems.append(_problem(name, 1, "file", type(error).__name__))
+        return []
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    hints = get_type_hints(kind)
+    columns = [item.name for item in fields(kind)]
+    if sorted(reader.fieldnames or ()) != sorted(columns):
+        problems.append(_problem(name, 1, "header", f"columns must be {', '.join(columns)}"))
+        return []
+    items: list[Item] = []
+    seen: set[str] = set()
+    try:
+        for number, row in enumerate(reader, start=2):
+            values = {key: _cell(hints[key], key, row.get(key)) for key in columns}
+            for key, value in values.items():
+                if isinstance(value, _Bad):
+                    problems.append(_problem(name, number, key, value.reason))
+            if row.get("sku") in seen:
+                problems.append(_problem(name, number, "sku", "duplicate"))
+            seen.add(str(row.get("sku")))
+            if len(seen) > _MAX_ROWS:
+                problems.append(_problem(name, number, "file", f"more than {_MAX_ROWS} rows"))
+                break
+            items.append(kind(**values))
+    except csv.Error as error:
+        problems.append(_problem(name, reader.line_num, "file", str(error)))
+    return [] if problems else items
+
+
+@dataclass(frozen=True, slots=True)
+class _Bad:
+    reason: str
+
+
+def _cell(kind: Any, key: str, text: str | None) -> Any:  # noqa: ANN401 - the field's own type
+    text = (text or "").strip()
+    choices = {"category": Category, "material": Material, "location": Location}
+    if kind in choices.values() and text not in get_args(kind):
+        return _Bad(f"{text!r} is not one of {', '.join(get_args(kind))}")
+    if kind in (int, Decimal):
+        try:
+            number = kind(text)
+        except (ValueError, InvalidOperation):
+            return _Bad(f"{text!r} is not a number")
+        if isinstance(number, Decimal) and not number.is_finite():
+            return _Bad(f"{text!r} is not finite")
+        if number < 0 or (number == 0 and key not in _MAY_BE_ZERO):
+            return _Bad(f"{text!r} is not positive")
+        return number
+    if not text:
+        return _Bad("empty")
+    if key == "ip_rating" and not _IP.match(text):
+        return _Bad(f"{text!r} is not an IP code")
+    return text

@@ -1,0 +1,41 @@
+"""Exact arithmetic helpers. Lengths are integer mm, money integer won, the rest Decimal."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+
+def half_up(value: Decimal | int, step: Decimal | int = 1) -> Decimal:
+    """Round to the nearest multiple of `step`, halves away from zero (사사오입).
+
+    >>> half_up(Decimal("2.5")), half_up(Decimal("114972"), 1000), half_up(Decimal("3.785"), Decimal("0.01"))
+    (Decimal('3'), Decimal('115000'), Decimal('3.79'))
+    """
+    return (Decimal(value) / step).quantize(Decimal(1), rounding=ROUND_HALF_UP) * step
+
+
+def won(value: Decimal | int) -> int:
+    """Round half-up to 1 won.
+
+    >>> won(Decimal("42666.5"))
+    42667
+    """
+    return int(half_up(value))
+
+
+def ceil_to(value: int, step: int) -> int:
+    """Round an integer length up to a multiple of `step`.
+
+    >>> ceil_to(601, 100), ceil_to(600, 100)
+    (700, 600)
+    """
+    return -(-value // step) * step
+
+
+def started(excess: int, step: int) -> int:
+    """Count the started steps in an excess; nothing below zero counts.
+
+    >>> started(1, 100), started(200, 100), started(-50, 100)
+    (1, 2, 0)
+    """
+    return max(0, -(-excess // step))
