@@ -1,0 +1,1 @@
+"""Results -> documents. Figures come in computed; nothing is calculated twice."""
