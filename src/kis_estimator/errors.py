@@ -17,7 +17,12 @@ from typing import Any, Literal
 
 Locale = Literal["ko-KR", "en-US"]
 
-_PARTICLES = {"은는": ("은", "는"), "이가": ("이", "가"), "을를": ("을", "를"), "과와": ("과", "와")}
+_PARTICLES = {
+    "은는": ("은", "는"),
+    "이가": ("이", "가"),
+    "을를": ("을", "를"),
+    "과와": ("과", "와"),
+}
 _FINAL_CONSONANT_ENDINGS = frozenset("013678LMNRlmnr")
 _HANGUL_FIRST, _HANGUL_LAST, _FINALS = 0xAC00, 0xD7A3, 28
 _RIEUL = 8
@@ -74,6 +79,11 @@ def message_table() -> Mapping[str, Mapping[str, str]]:
     return tomllib.loads(text)
 
 
+def say(code: str, locale: Locale, **params: object) -> str:
+    """Return a text of the table in the reader's language, filled in."""
+    return fill(message_table()[code][_language(locale)], params)
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One thing to tell the user: an error, a warning or a skip, with its place in the input.
@@ -89,7 +99,7 @@ class Notice:
 
     def message(self, locale: Locale = "ko-KR") -> str:
         """Return the cause in the reader's language."""
-        return fill(message_table()[self.code][_language(locale)], self.params)
+        return say(self.code, locale, **self.params)
 
     def hint(self, locale: Locale = "ko-KR") -> str | None:
         """Return the remedy in the reader's language, where the table has one."""

@@ -40,14 +40,20 @@ def derive(
         if use.item.sku == table.meter_direct_sku and current > table.meter_ct_above_a:
             findings.append(
                 rules.finding(
-                    "METER_CT", locale, devices.spec.name,
-                    current=half_up(current, Decimal("0.1")), limit=table.meter_ct_above_a,
+                    "METER_CT",
+                    locale,
+                    devices.spec.name,
+                    current=half_up(current, Decimal("0.1")),
+                    limit=table.meter_ct_above_a,
                 )
             )
             asked.append(
                 AccessoryUse(
-                    item=catalog.accessory(table.meter_ct_sku), quantity=use.quantity, asked=True,
-                    rule="accessories.meter_ct_above_a", position=use.position,
+                    item=catalog.accessory(table.meter_ct_sku),
+                    quantity=use.quantity,
+                    asked=True,
+                    rule="accessories.meter_ct_above_a",
+                    position=use.position,
                 )
             )
         else:
@@ -58,8 +64,11 @@ def derive(
     if selector:
         findings.append(
             rules.finding(
-                "NOT_PRICED", locale, devices.spec.name,
-                item=table.selector_switch_sku, quantity=selector,
+                "NOT_PRICED",
+                locale,
+                devices.spec.name,
+                item=table.selector_switch_sku,
+                quantity=selector,
             )
         )
     derived = tuple(

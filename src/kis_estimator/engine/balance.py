@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from math import gcd
+from typing import Any
 
 from kis_estimator.engine.formulas import i2_over_i1, imbalance_pct, korean_unbalance_pct
 from kis_estimator.engine.model import Circuit, PhaseBalance, Proof
@@ -44,9 +45,9 @@ def balance(circuits: tuple[Circuit, ...], rules: PhaseRules) -> PhaseBalance:
     """
     step = rules.load_step_a
     kinds = Counter(
-        _Kind(int(c.load_a / step), c.two_phase) for c in circuits if c.item.poles <= 2
+        _Kind(int(c.load_a / step), c.two_phase) for c in circuits if not c.item.three_phase
     )
-    base = sum(int(c.load_a / step) for c in circuits if c.item.poles > 2)
+    base = sum(int(c.load_a / step) for c in circuits if c.item.three_phase)
     divisor = gcd(*(kind.load for kind in kinds)) or 1
     residue, big_item = _certificates(kinds, base, divisor)
     bound = max(residue, big_item)
@@ -98,7 +99,7 @@ def _spread(counts: _Counts) -> int:
 
 
 def _longest_first(kinds: Counter[_Kind]) -> _Counts:
-    """Longest processing time first: each circuit to the emptiest phase (a pair leaves the fullest)."""
+    """Longest processing time first: to the emptiest phase; a pair leaves out the fullest."""
     counts: _Counts = {}
     sums = [0, 0, 0]
     for kind in sorted(kinds, reverse=True):
@@ -182,12 +183,12 @@ def _search(
     Integers n[kind, phase], loads divided by g, phase sums in falling order (the phases are
     interchangeable), the cut D >= bound, one worker and a deterministic limit: same bytes each run.
     """
-    from ortools.sat.python import cp_model
+    from ortools.sat.python import cp_model  # noqa: PLC0415 - 0.5 s, wanted by few panels
 
     model = cp_model.CpModel()
     most = max(sum(places) for places in counts.values())
     names = {kind: [model.new_int_var(0, most, "") for _ in PHASES] for kind in counts}
-    sums = [0, 0, 0]
+    sums: list[Any] = [0, 0, 0]
     for kind, variables in names.items():
         number = sum(counts[kind])
         model.add(sum(variables) == number)
@@ -236,14 +237,14 @@ def _result(
     total_va = Decimal(0)
     for circuit in circuits:
         load = circuit.load_a
-        if circuit.item.poles > 2:
+        if circuit.item.three_phase:
             assignment[circuit.number] = ALL
-            loaded, share = PHASES, rules.phase_voltage_v * load
+            loaded, share = ALL, rules.phase_voltage_v * load
         else:
             phase = left[_Kind(int(load / step), circuit.two_phase)].pop(0)
             name = PAIRS[phase] if circuit.two_phase else PHASES[phase]
             assignment[circuit.number] = name
-            loaded = tuple(name)
+            loaded = name
             voltage = rules.line_voltage_v if circuit.two_phase else rules.phase_voltage_v
             share = voltage * load / len(loaded)
             for letter in loaded:

@@ -70,9 +70,15 @@ def lines(
 def _priced(article: Article, markup_pct: Decimal) -> Line:
     unit_price = won(article.cost_krw * (100 + markup_pct) / 100)
     return Line(
-        group=article.group, sku=article.sku, name=article.name, spec=article.spec,
-        unit=article.unit, quantity=article.quantity, unit_price=unit_price,
-        amount=won(article.quantity * unit_price), rule=article.rule,
+        group=article.group,
+        sku=article.sku,
+        name=article.name,
+        spec=article.spec,
+        unit=article.unit,
+        quantity=article.quantity,
+        unit_price=unit_price,
+        amount=won(article.quantity * unit_price),
+        rule=article.rule,
     )
 
 
@@ -103,7 +109,9 @@ class _Writer:
         if self.devices.steel_p_cover:
             area = Decimal(box.width_mm * box.height_mm) / bom.p_cover_area_mm2
             cost = half_up(area * bom.p_cover_krw, bom.p_cover_round_krw)
-            yield make("P-COVER", "p_cover", f"{box.width_mm}×{box.height_mm}", cost, "bom.p_cover_krw")
+            yield make(
+                "P-COVER", "p_cover", f"{box.width_mm}×{box.height_mm}", cost, "bom.p_cover_krw"
+            )
         if box.mounting == "floor" or (box.location == "outdoor" and box.mounting != "pole"):
             cost = Decimal(box.width_mm * bom.base_height_mm) / bom.base_area_mm2 * bom.base_krw
             yield make("BASE", "base", f"{box.width_mm}×{bom.base_height_mm}", cost, "bom.base_krw")
@@ -138,7 +146,9 @@ class _Writer:
     ) -> Article:
         name = self.text(item.category)
         parts = [
-            item.model, f"{item.poles}P", f"{item.frame_af}AF/{item.rated_current_a}AT",
+            item.model,
+            f"{item.poles}P",
+            f"{item.frame_af}AF/{item.rated_current_a}AT",
             f"{item.breaking_capacity_ka.normalize():f}kA",
         ]
         if spec.sensitivity_ma and item.category == "ELB":
@@ -146,8 +156,14 @@ class _Writer:
         if rule == "selection.spd_rating_a":
             parts.append(self.rules.selection.spd_label)
         return Article(
-            group, item.sku, self.text("main", name=name) if group == "main" else name,
-            " ".join(parts), self.text("ea"), Decimal(quantity), Decimal(item.unit_price_krw), rule,
+            group,
+            item.sku,
+            self.text("main", name=name) if group == "main" else name,
+            " ".join(parts),
+            self.text("ea"),
+            Decimal(quantity),
+            Decimal(item.unit_price_krw),
+            rule,
         )
 
     def accessories(self, *, asked: bool) -> Iterator[Article]:
@@ -167,8 +183,14 @@ class _Writer:
         name = item.name_en if self.locale == "en-US" else item.name_ko
         unit = self.text(item.unit) if item.unit in self.rules.texts else item.unit
         return Article(
-            group, item.sku, name, item.sku, unit, Decimal(use.quantity),
-            Decimal(item.unit_price_krw), use.rule,
+            group,
+            item.sku,
+            name,
+            item.sku,
+            unit,
+            Decimal(use.quantity),
+            Decimal(item.unit_price_krw),
+            use.rule,
         )
 
     def busbars(self) -> Iterator[Article]:
@@ -178,7 +200,9 @@ class _Writer:
         mass = main_busbar_mass_kg(
             box.width_mm, box.height_mm, factor, main.poles, bom.busbar_factor_poles
         )
-        yield self._copper("BUSBAR-MAIN", "busbar_main", mass, bom.busbar_main_krw, "bom.busbar_factor")
+        yield self._copper(
+            "BUSBAR-MAIN", "busbar_main", mass, bom.busbar_main_krw, "bom.busbar_factor"
+        )
         masses: dict[str, Decimal] = {}
         circuits = {circuit.number: circuit.item for circuit in self.devices.circuits}
         for number, length_mm in self._branch_lengths_mm():
@@ -188,24 +212,32 @@ class _Writer:
             masses[section] = masses.get(section, ZERO) + mass
         for section in sorted(masses, key=lambda s: int(s.split("x")[0])):
             yield self._copper(
-                f"BUSBAR-BRANCH-{section}", "busbar_branch", masses[section],
-                bom.busbar_branch_krw, "bom.busbar_section", section=section.replace("x", "T×"),
+                f"BUSBAR-BRANCH-{section}",
+                "busbar_branch",
+                masses[section],
+                bom.busbar_branch_krw,
+                "bom.busbar_section",
+                section=section.replace("x", "T×"),
             )
 
     def _copper(
-        self, sku: str, text: str, mass_kg: Decimal, krw_per_kg: int, rule: str, **params: object
+        self, sku: str, text: str, mass_kg: Decimal, krw_per_kg: int, rule: str, section: str = ""
     ) -> Article:
         quantity = half_up(mass_kg, self.rules.bom.mass_step_kg)
         return Article(
-            "busbar", sku, self.text(text, **params), self.text("busbar_copper"), self.text("kg"),
-            quantity, Decimal(krw_per_kg), rule,
+            "busbar",
+            sku,
+            self.text(text, section=section),
+            self.text("busbar_copper"),
+            self.text("kg"),
+            quantity,
+            Decimal(krw_per_kg),
+            rule,
         )
 
     def _branch_lengths_mm(self) -> Iterator[tuple[int, int]]:
         """Yield circuit and the length from its corridor's centre to the nearest body edge."""
-        centres = [
-            p.x_mm + p.width_mm // 2 for p in self.layout.placements if p.role == "busbar"
-        ]
+        centres = [p.x_mm + p.width_mm // 2 for p in self.layout.placements if p.role == "busbar"]
         least = self.rules.bom.busbar_min_length_mm
         for placement in self.layout.placements:
             if placement.circuit is None:
@@ -228,7 +260,7 @@ class _Writer:
         yield make("LABOUR", "labour", "", Decimal(self._labour_krw()), "bom.labour_krw")
 
     def _labour_krw(self) -> int:
-        """Return labour by the main's frame: base, started steps of height, small branches, contactors."""
+        """Return labour by the main's frame: base, height steps, small branches, contactors."""
         bom, frame = self.rules.bom, self.devices.main.frame_af
         steps = started(self.box.height_mm - bom.labour_height_mm.at(frame), bom.labour_step_mm)
         total = bom.labour_krw.at(frame) + steps * bom.labour_step_krw.at(frame)
@@ -248,6 +280,11 @@ class _Writer:
 def _quotation_order(key: tuple[BreakerItem, int | None, bool]) -> tuple[object, ...]:
     item, sensitivity, is_spd = key
     return (
-        -item.poles, -item.rated_current_a, -item.frame_af, item.category, item.sku,
-        sensitivity or 0, is_spd,
+        -item.poles,
+        -item.rated_current_a,
+        -item.frame_af,
+        item.category,
+        item.sku,
+        sensitivity or 0,
+        is_spd,
     )

@@ -11,15 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from kis_estimator.engine.model import (
     AccessoryItem,
     BreakerItem,
-    Category,
     EnclosureItem,
-    Location,
-    Material,
 )
 from kis_estimator.errors import KisError, Notice
 
@@ -89,7 +86,9 @@ class Catalog:
         try:
             return self.accessories[sku]
         except KeyError:
-            raise KisError.of("UNKNOWN_ACCESSORY", sku=sku, known=sorted(self.accessories)) from None
+            raise KisError.of(
+                "UNKNOWN_ACCESSORY", sku=sku, known=sorted(self.accessories)
+            ) from None
 
 
 def parse_catalog(files: Mapping[str, bytes]) -> Catalog:
@@ -152,44 +151,41 @@ def _table(
     seen: set[str] = set()
     try:
         for number, row in enumerate(reader, start=2):
-            values = {key: _cell(hints[key], key, row.get(key)) for key in columns}
-            for key, value in values.items():
-                if isinstance(value, _Bad):
-                    problems.append(_problem(name, number, key, value.reason))
+            values = {}
+            for key in columns:
+                try:
+                    values[key] = _cell(hints[key], key, (row.get(key) or "").strip())
+                except ValueError as error:
+                    problems.append(_problem(name, number, key, str(error)))
             if row.get("sku") in seen:
                 problems.append(_problem(name, number, "sku", "duplicate"))
             seen.add(str(row.get("sku")))
             if len(seen) > _MAX_ROWS:
                 problems.append(_problem(name, number, "file", f"more than {_MAX_ROWS} rows"))
                 break
-            items.append(kind(**values))
+            if len(values) == len(columns):
+                items.append(kind(**values))
     except csv.Error as error:
         problems.append(_problem(name, reader.line_num, "file", str(error)))
-    return [] if problems else items
+    return items
 
 
-@dataclass(frozen=True, slots=True)
-class _Bad:
-    reason: str
-
-
-def _cell(kind: Any, key: str, text: str | None) -> Any:  # noqa: ANN401 - the field's own type
-    text = (text or "").strip()
-    choices = {"category": Category, "material": Material, "location": Location}
-    if kind in choices.values() and text not in get_args(kind):
-        return _Bad(f"{text!r} is not one of {', '.join(get_args(kind))}")
+def _cell(kind: Any, key: str, text: str) -> Any:  # noqa: ANN401 - the field's own type
+    """Return a cell as its field's type. Raises ValueError with the reason."""
     if kind in (int, Decimal):
         try:
-            number = kind(text)
-        except (ValueError, InvalidOperation):
-            return _Bad(f"{text!r} is not a number")
-        if isinstance(number, Decimal) and not number.is_finite():
-            return _Bad(f"{text!r} is not finite")
+            number = Decimal(text)
+        except InvalidOperation:
+            raise ValueError(f"{text!r} is not a number") from None
+        if not number.is_finite() or (kind is int and number != int(number)):
+            raise ValueError(f"{text!r} is not a {'whole' if kind is int else 'finite'} number")
         if number < 0 or (number == 0 and key not in _MAY_BE_ZERO):
-            return _Bad(f"{text!r} is not positive")
-        return number
+            raise ValueError(f"{text!r} is not positive")
+        return kind(number)
+    if get_origin(kind) is Literal and text not in get_args(kind):
+        raise ValueError(f"{text!r} is not one of {', '.join(get_args(kind))}")
     if not text:
-        return _Bad("empty")
+        raise ValueError("empty")
     if key == "ip_rating" and not _IP.match(text):
-        return _Bad(f"{text!r} is not an IP code")
+        raise ValueError(f"{text!r} is not an IP code")
     return text

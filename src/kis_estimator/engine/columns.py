@@ -14,6 +14,9 @@ from kis_estimator.engine.rules import LayoutRules, Rules
 
 Device = Circuit | Spare
 
+TWO, FOUR = 2, 4
+"""A layout has two columns, or four."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -68,7 +71,7 @@ def split_evenly(pitches: list[int]) -> list[bool]:
 
 
 def mounting_order(devices: PanelDevices) -> list[Device]:
-    """Return branches and spares from the top: poles, frame, AT falling; spares after their like."""
+    """Return branches and spares from the top: poles, frame, AT; spares after their like."""
     everything: list[Device] = [*devices.circuits, *devices.spares]
     return sorted(everything, key=lambda device: order_key(device.item))
 
@@ -90,18 +93,19 @@ def arrange(devices: PanelDevices, columns: int, abreast: int, rules: Rules) -> 
     """
     rows = _rows(mounting_order(devices), abreast, rules)
     groups = [rows]
-    if columns > 2:
+    if columns == FOUR:
         sides = split_evenly([row.pitch_mm for row in rows])
-        groups = [[row for row, right in zip(rows, sides, strict=True) if right is b] for b in (False, True)]
+        groups = [
+            [row for row, right in zip(rows, sides, strict=True) if right is b]
+            for b in (False, True)
+        ]
     slots: list[Slot] = []
     for number, group in enumerate(groups):
         heights = [0, 0]
         sides = split_evenly([row.pitch_mm for row in group])
         for row, right in zip(group, sides, strict=True):
             for rank, device in enumerate(row.devices):
-                slots.append(
-                    Slot(device, 2 * number + right, rank, heights[right], row.pitch_mm)
-                )
+                slots.append(Slot(device, 2 * number + right, rank, heights[right], row.pitch_mm))
             heights[right] += row.pitch_mm
     return slots
 
@@ -124,7 +128,7 @@ def _rows(order: list[Device], abreast: int, rules: Rules) -> list[Row]:
     return rows
 
 
-def height_mm(slots: list[Slot]) -> int:
+def columns_height_mm(slots: list[Slot]) -> int:
     """Return the height of the tallest column [mm]."""
     return max((slot.y_mm + slot.pitch_mm for slot in slots), default=0)
 
@@ -176,7 +180,7 @@ def _phase(device: Device, phases: dict[int, str]) -> str | None:
 
 
 def _load(circuit: Circuit) -> tuple[object, ...]:
-    return (circuit.load_a, circuit.two_phase, circuit.item.poles > 2)
+    return (circuit.load_a, circuit.two_phase, circuit.item.three_phase)
 
 
 def _position(circuit: Circuit) -> tuple[object, ...]:
@@ -197,7 +201,7 @@ def _neighbours(slots: list[Slot]) -> list[list[int]]:
 
 
 def _deal(slots: list[Slot], assignment: dict[int, str]) -> dict[int, str]:
-    """Deal the phases of each load class down the columns, never the neighbour's while another is left."""
+    """Deal the phases of each load class down the columns, avoiding the neighbour's."""
     left: dict[tuple[object, ...], Counter[str]] = {}
     for slot in slots:
         if isinstance(slot.device, Circuit):

@@ -24,6 +24,7 @@ from kis_estimator.engine.formulas import (
     temperature_rise,
 )
 from kis_estimator.engine.model import (
+    THREE_POLES,
     Circuit,
     EnclosureResult,
     Finding,
@@ -38,7 +39,7 @@ from kis_estimator.errors import Locale
 
 _TENTH = Decimal("0.1")
 _HUNDREDTH = Decimal("0.01")
-GEOMETRY = frozenset({"OVERLAP", "CLEARANCE", "OUTSIDE_BOX"})
+GEOMETRY = frozenset({"DEVICE_COUNT", "OVERLAP", "CLEARANCE", "OUTSIDE_BOX"})
 THERMAL = frozenset({"HEAT_BAND", "HEAT_PANEL"})
 
 
@@ -89,6 +90,10 @@ class _Inspector:
 
     def geometry(self) -> Iterator[Finding]:
         """Overlaps, clearances and margins, from the rectangles alone."""
+        mounted = Counter(p.circuit for p in self.placements if p.circuit is not None)
+        for number in sorted({*mounted, *self.circuits}):
+            if mounted[number] != 1 or number not in self.circuits:
+                yield self._finding("DEVICE_COUNT", circuit=number, count=mounted[number])
         for placement in self.placements:
             yield from self._margin(placement)
         reach = max(self.rules.layout.small_facing_gap_mm, self.rules.layout.duct_clear_mm)
@@ -131,15 +136,13 @@ class _Inspector:
         """Return the least distance [mm] between two devices, by what they are."""
         layout = self.rules.layout
         roles = {_group(first), _group(second)}
-        if "busbar" in roles:
+        if "busbar" in roles or roles == {"duct"}:
             return 0
         if "duct" in roles:
-            return 0 if roles == {"duct"} else layout.duct_clear_mm
+            return layout.duct_clear_mm
         if roles == {"main", "branch"}:
             return self.rules.enclosure.main_to_branch_mm
-        if roles == {"branch"}:
-            if not facing:
-                return 0
+        if roles == {"branch"} and facing:
             small = self.rules.selection.small_tier
             if all(self._tier(p) == small for p in (first, second)):
                 return layout.small_facing_gap_mm
@@ -147,9 +150,12 @@ class _Inspector:
         return 0 if len(roles) == 1 else layout.group_gap_mm
 
     def _tier(self, placement: Placement) -> str | None:
-        if placement.circuit is None:
-            return None
-        return self.circuits[placement.circuit].item.tier
+        circuit = self._circuit(placement)
+        return circuit.item.tier if circuit else None
+
+    def _circuit(self, placement: Placement) -> Circuit | None:
+        """Return the circuit that a device is; None for others, and for one that does not exist."""
+        return self.circuits.get(placement.circuit) if placement.circuit else None
 
     # ------------------------------------------------------------ heat
 
@@ -167,9 +173,10 @@ class _Inspector:
         if self.devices.single_phase:
             return {"": sum((c.load_a for c in self.devices.circuits), ZERO)}
         for placement in self.placements:
-            if placement.circuit is not None:
+            circuit = self._circuit(placement)
+            if circuit:
                 for letter in placement.phase or "":
-                    sums[letter] += self.circuits[placement.circuit].load_a
+                    sums[letter] += circuit.load_a
         return sums
 
     def heat(self) -> Iterator[Finding]:
@@ -179,13 +186,17 @@ class _Inspector:
         sources: list[tuple[int, int, Decimal]] = []
         for placement in self.placements:
             if placement.role == "main":
-                item, amps = self.devices.main, min(Decimal(self.devices.main.rated_current_a), current)
-            elif placement.circuit is not None:
-                circuit = self.circuits[placement.circuit]
+                item, amps = (
+                    self.devices.main,
+                    min(Decimal(self.devices.main.rated_current_a), current),
+                )
+            elif circuit := self._circuit(placement):
                 item, amps = circuit.item, circuit.load_a * rdf
             else:
                 continue
-            loss = breaker_loss_w(item.poles, item.power_loss_w_per_pole, item.rated_current_a, amps)
+            loss = breaker_loss_w(
+                item.poles, item.power_loss_w_per_pole, item.rated_current_a, amps
+            )
             sources.append((placement.y_mm, placement.bottom_mm, loss))
         total = half_up(sum((loss for *_, loss in sources), ZERO), _HUNDREDTH)
         if total > limits.panel_limit_w:
@@ -220,7 +231,9 @@ class _Inspector:
             )
         margin = 2 * layout.side_margin_mm
         plate = (box.width_mm - margin) * (box.height_mm - margin)
-        used = sum(p.width_mm * p.height_mm for p in self.placements if p.role not in ("busbar", "duct"))
+        used = sum(
+            p.width_mm * p.height_mm for p in self.placements if p.role not in ("busbar", "duct")
+        )
         share = half_up(Decimal(used) / plate, _HUNDREDTH)
         if share > layout.space_use_max:
             yield self._finding("SPACE_USE", share=share, limit=layout.space_use_max)
@@ -236,17 +249,23 @@ class _Inspector:
             stated = all(circuit.load_stated for circuit in loaded)
             yield self._finding(
                 "MAIN_OVERLOAD" if stated else "MAIN_OVERLOAD_RATED",
-                current=half_up(current, _TENTH), rating=main.rated_current_a, rdf=rdf,
+                current=half_up(current, _TENTH),
+                rating=main.rated_current_a,
+                rdf=rdf,
             )
         if self.devices.single_phase:
             for circuit in loaded:
                 if circuit.item.poles > main.poles:
                     yield self._finding(
-                        "POLES_ABOVE_MAIN", device=f"C{circuit.number:03d}",
-                        poles=circuit.item.poles, main=main.poles,
+                        "POLES_ABOVE_MAIN",
+                        device=f"C{circuit.number:03d}",
+                        poles=circuit.item.poles,
+                        main=main.poles,
                     )
-        elif main.poles == 3:  # noqa: PLR2004 - three poles bring no neutral
-            needing = sum(circuit.item.poles != 3 and not circuit.two_phase for circuit in loaded)  # noqa: PLR2004
+        elif main.poles == THREE_POLES:
+            needing = sum(
+                circuit.item.poles != THREE_POLES and not circuit.two_phase for circuit in loaded
+            )
             if needing:
                 yield self._finding("NEUTRAL_MISSING", count=needing)
 
@@ -269,17 +288,24 @@ class _Inspector:
         corridors = sorted(p.x_mm for p in self.placements if p.role == "busbar")
         columns: dict[tuple[int, str], list[tuple[int, int, Circuit]]] = {}
         for placement in self.placements:
-            if placement.circuit is None or not corridors:
+            circuit = self._circuit(placement)
+            if circuit is None or not corridors:
                 continue
             corridor = min(corridors, key=lambda x: abs(x - placement.x_mm))
-            entry = (placement.y_mm, abs(corridor - placement.x_mm), self.circuits[placement.circuit])
+            entry = (
+                placement.y_mm,
+                abs(corridor - placement.x_mm),
+                self.circuits[placement.circuit],
+            )
             columns.setdefault((corridor, placement.side), []).append(entry)
         for (_, side), entries in sorted(columns.items()):
             entries.sort(key=lambda e: (e[0], e[1]))
             for (*_, first), (*_, second) in pairwise(entries):
                 if _rank(second) > _rank(first):
                     yield self._finding(
-                        "ORDER", side=side, first=f"C{first.number:03d}",
+                        "ORDER",
+                        side=side,
+                        first=f"C{first.number:03d}",
                         second=f"C{second.number:03d}",
                     )
 
@@ -313,7 +339,9 @@ class _Inspector:
     def _remedy(self, sums: dict[str, Decimal]) -> dict[str, object]:
         """Return how many more of the commonest one-phase circuits would even out the sums."""
         singles = Counter(
-            c.load_a for c in self.devices.circuits if c.item.poles <= 2 and not c.two_phase and c.load_a
+            c.load_a
+            for c in self.devices.circuits
+            if not c.item.three_phase and not c.two_phase and c.load_a
         )
         if not singles:
             return {"count": 1, "load": ZERO}
@@ -337,8 +365,13 @@ class _Inspector:
         air = rules.ambient_c + rise.top_k
         yield self._finding(
             "TEMPERATURE_HIGH" if air > rules.air_limit_c else "TEMPERATURE",
-            heat=heat, area=area, mid=half_up(rise.mid_k, _TENTH), top=half_up(rise.top_k, _TENTH),
-            air=half_up(air, _TENTH), limit=rules.air_limit_c, ambient=rules.ambient_c,
+            heat=heat,
+            area=area,
+            mid=half_up(rise.mid_k, _TENTH),
+            top=half_up(rise.top_k, _TENTH),
+            air=half_up(air, _TENTH),
+            limit=rules.air_limit_c,
+            ambient=rules.ambient_c,
         )
 
     def busbar(self) -> Iterator[Finding]:
@@ -364,7 +397,7 @@ def _rank(circuit: Circuit) -> tuple[int, int, int]:
 
 
 def worst_band_w(sources: list[tuple[int, int, Decimal]], band_mm: int) -> Decimal:
-    """Return the greatest loss [W] within any band of `band_mm`; a body counts by its share of height.
+    """Return the greatest loss [W] in any band of `band_mm`; a body counts by its share of height.
 
     Each source is (top, bottom [mm], loss [W]). The loss inside a sliding band is piecewise linear,
     so its maximum starts or ends at a body's edge.

@@ -252,9 +252,7 @@ def _asked_for(
             return candidate, item
     known = [item.sku for _, item in judged]
     nearest = difflib.get_close_matches(spec.enclosure_sku or "", known, n=3, cutoff=0.5)
-    raise KisError.of(
-        "UNKNOWN_ENCLOSURE", sku=spec.enclosure_sku, panel=spec.name, nearest=nearest
-    )
+    raise KisError.of("UNKNOWN_ENCLOSURE", sku=spec.enclosure_sku, panel=spec.name, nearest=nearest)
 
 
 def _made_to_measure(need: EnclosureNeed, asked: Wish, shop: EnclosureRules) -> EnclosureItem:
@@ -280,8 +278,14 @@ def _unfit(
     candidate: Candidate, need: EnclosureNeed, rules: Rules, locale: Locale, panel: str
 ) -> Finding:
     return rules.finding(
-        "ENCLOSURE_UNFIT", locale, panel, sku=candidate.sku, reason=candidate.reason,
-        width=need.width_mm, height=need.height_mm, depth=need.depth_mm,
+        "ENCLOSURE_UNFIT",
+        locale,
+        panel,
+        sku=candidate.sku,
+        reason=candidate.reason,
+        width=need.width_mm,
+        height=need.height_mm,
+        depth=need.depth_mm,
     )
 
 
@@ -299,8 +303,14 @@ def _cheaper_stock(
     candidate, item = min(fitting, key=lambda pair: (pair[1].unit_price_krw, pair[1].sku))
     return [
         rules.finding(
-            "STOCK_CHEAPER", locale, panel, sku=item.sku, width=item.width_mm,
-            height=item.height_mm, depth=item.depth_mm, score=candidate.fit_score,
+            "STOCK_CHEAPER",
+            locale,
+            panel,
+            sku=item.sku,
+            width=item.width_mm,
+            height=item.height_mm,
+            depth=item.depth_mm,
+            score=candidate.fit_score,
             saving=made.unit_price_krw - item.unit_price_krw,
         )
     ]

@@ -113,7 +113,9 @@ def main_busbar_mass_kg(
     return width_mm * height_mm * factor * poles / factor_poles
 
 
-def branch_busbar_mass_kg(section: str, length_mm: int, conductors: int, density: Decimal) -> Decimal:
+def branch_busbar_mass_kg(
+    section: str, length_mm: int, conductors: int, density: Decimal
+) -> Decimal:
     """Return the mass [kg] of a branch's bars: T x width [mm] x length [mm] x density x conductors.
 
     >>> branch_busbar_mass_kg("3x15", 40, 2, Decimal("8.96e-6"))
@@ -169,7 +171,9 @@ def temperature_rise(
     w, h, d = (Decimal(side) / 1000 for side in size_mm)
     if area > rules.large_area_m2:
         curve = {
-            "wall": rules.curve_surface, "free": rules.curve_free, "flush": rules.curve_flush,
+            "wall": rules.curve_surface,
+            "free": rules.curve_free,
+            "flush": rules.curve_flush,
         }[exposure]
         k = rules.large_k[0] * area ** rules.large_k[1]
         f = h**rules.large_f_exponent / (w * d)
@@ -215,4 +219,3 @@ def ip_at_least(rating: str, asked: str) -> bool:
     (True, False, False)
     """
     return all(int(has) >= int(wanted) for has, wanted in zip(rating[2:], asked[2:], strict=True))
-

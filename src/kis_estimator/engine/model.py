@@ -24,6 +24,8 @@ LineGroup = Literal[
     "enclosure", "main", "branch", "required", "optional", "busbar", "support", "consumables"
 ]
 
+THREE_POLES = 3
+
 # ---------------------------------------------------------------- request
 
 
@@ -145,6 +147,11 @@ class BreakerItem:
     power_loss_w_per_pole: Decimal
     unit_price_krw: int
 
+    @property
+    def three_phase(self) -> bool:
+        """Three and four poles are fed from R, S and T; one or two from less."""
+        return self.poles >= THREE_POLES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnclosureItem:
@@ -239,7 +246,7 @@ class PanelDevices:
     @property
     def single_phase(self) -> bool:
         """A panel whose main has one or two poles has one phase and no balance."""
-        return self.main.poles <= 2
+        return not self.main.three_phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from kis_estimator.engine.balance import balance
 from kis_estimator.engine.catalog import Catalog
 from kis_estimator.engine.formulas import ip_at_least, rated_diversity_factor
 from kis_estimator.engine.model import (
+    THREE_POLES,
     BreakerSpec,
     Circuit,
     EnclosureResult,
@@ -43,8 +44,12 @@ STAGES: tuple[Stage, ...] = ("enclosure", "breaker", "critic", "format", "cover"
 
 LATER_GATES = (
     Gate(stage="format", name="formula_loss", value=None, limit=0, passed=None, basis="not run"),
-    Gate(stage="format", name="named_range_loss", value=None, limit=0, passed=None, basis="not run"),
-    Gate(stage="cover", name="policy_violations", value=None, limit=0, passed=None, basis="not run"),
+    Gate(
+        stage="format", name="named_range_loss", value=None, limit=0, passed=None, basis="not run"
+    ),
+    Gate(
+        stage="cover", name="policy_violations", value=None, limit=0, passed=None, basis="not run"
+    ),
     Gate(stage="lint", name="errors", value=None, limit=0, passed=None, basis="not run"),
     Gate(stage="evidence", name="complete", value=None, limit=True, passed=None, basis="not run"),
 )
@@ -161,9 +166,13 @@ def propose_main(spec: PanelSpec, catalog: Catalog, rules: Rules, locale: Locale
     catalogue has none so large.
     """
     named = {row.brand for row in spec.breakers if row.brand}
-    named |= {catalog.of_model(r.model)[0].brand for r in spec.breakers if r.model and catalog.of_model(r.model)}
+    named |= {
+        catalog.of_model(r.model)[0].brand
+        for r in spec.breakers
+        if r.model and catalog.of_model(r.model)
+    }
     brand = named.pop() if len(named) == 1 else rules.selection.default_brand
-    poles = 3 if all(row.poles == 3 for row in spec.breakers) else 4  # noqa: PLR2004
+    poles = THREE_POLES + any(row.poles != THREE_POLES for row in spec.breakers)
     ratings = catalog.ratings("MCCB", poles, brand)
     current = Decimal(0)
     for rating in ratings:
@@ -208,8 +217,11 @@ def no_main_notice(proposal: Proposal) -> Notice:
     """Return the notice of a missing main with its proposal."""
     main = proposal.main
     params = {
-        "panel": proposal.panel, "poles": main.poles, "rating": main.rated_current_a,
-        "brand": main.brand, "current": half_up(proposal.current_a, Decimal("0.1")),
+        "panel": proposal.panel,
+        "poles": main.poles,
+        "rating": main.rated_current_a,
+        "brand": main.brand,
+        "current": half_up(proposal.current_a, Decimal("0.1")),
     }
     return Notice("NO_MAIN", params, sheet=proposal.panel)
 
@@ -257,8 +269,12 @@ def _size(spec: PanelSpec, catalog: Catalog, rules: Rules, locale: Locale) -> _S
 def _place(panel: _Sized, rules: Rules, locale: Locale) -> _Placed:
     box = panel.enclosure
     layout = placement.place(
-        panel.devices, panel.phase, panel.plan, (box.width_mm, box.height_mm),
-        (panel.rdf, panel.current_a), rules,
+        panel.devices,
+        panel.phase,
+        panel.plan,
+        (box.width_mm, box.height_mm),
+        (panel.rdf, panel.current_a),
+        rules,
     )
     design = critic.Design(panel.devices, box, panel.phase, layout)
     asked = enclosure.wish(panel.devices.spec, rules.enclosure)
@@ -276,8 +292,11 @@ def _result(
     if proposal:
         findings.append(
             rules.finding(
-                "MAIN_PROPOSED", locale, proposal.panel,
-                current=half_up(proposal.current_a, Decimal("0.1")), poles=proposal.main.poles,
+                "MAIN_PROPOSED",
+                locale,
+                proposal.panel,
+                current=half_up(proposal.current_a, Decimal("0.1")),
+                poles=proposal.main.poles,
                 rating=proposal.main.rated_current_a,
             )
         )
@@ -302,7 +321,9 @@ def _quote_findings(request: EstimateRequest, catalog: Catalog, rules: Rules) ->
     if not request.customer.name:
         yield rules.finding("CUSTOMER_BLANK", request.locale)
     if catalog.sample:
-        yield rules.finding("SAMPLE_PRICES", request.locale, book=f"{catalog.name} {catalog.version}")
+        yield rules.finding(
+            "SAMPLE_PRICES", request.locale, book=f"{catalog.name} {catalog.version}"
+        )
 
 
 # ---------------------------------------------------------------- gates
@@ -326,7 +347,10 @@ def _enclosure_gates(panels: list[_Sized], rules: Rules) -> Iterator[Gate]:
     ]
     worst = min(ratings, key=lambda pair: (ip_at_least(*pair), pair[0]))
     yield Gate(
-        stage="enclosure", name="ip_rating", value=worst[0], limit=worst[1],
+        stage="enclosure",
+        name="ip_rating",
+        value=worst[0],
+        limit=worst[1],
         passed=ip_at_least(*worst),
     )
     door = min(panel.enclosure.door_clearance_mm for panel in panels)
@@ -346,16 +370,25 @@ def _breaker_gates(panels: list[_Placed], rules: Rules) -> Iterator[Gate]:
         above = worst.imbalance_pct > limit
         basis = f"proven optimal ({worst.proof})" if above and worst.proven_optimal else None
         yield Gate(
-            stage="breaker", name="phase_imbalance_pct", value=worst.imbalance_pct, limit=limit,
-            passed=not failing, basis=basis,
+            stage="breaker",
+            name="phase_imbalance_pct",
+            value=worst.imbalance_pct,
+            limit=limit,
+            passed=not failing,
+            basis=basis,
         )
     else:
         yield Gate(
-            stage="breaker", name="phase_imbalance_pct", value=None, limit=limit, passed=None,
+            stage="breaker",
+            name="phase_imbalance_pct",
+            value=None,
+            limit=limit,
+            passed=None,
             basis="single-phase panels only",
         )
     for name, codes in (
-        ("clearance_violations", critic.GEOMETRY), ("thermal_violations", critic.THERMAL),
+        ("clearance_violations", critic.GEOMETRY),
+        ("thermal_violations", critic.THERMAL),
     ):
         count = sum(finding.code in codes for panel in panels for finding in panel.review)
         yield Gate(stage="breaker", name=name, value=count, limit=0, passed=count == 0)

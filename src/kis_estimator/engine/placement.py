@@ -9,9 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import chain
 
 from kis_estimator.engine.accessories import CT, DUCT, METER
-from kis_estimator.engine.columns import Slot, alternate, arrange, height_mm
+from kis_estimator.engine.columns import (
+    TWO,
+    Slot,
+    alternate,
+    arrange,
+    columns_height_mm,
+    mounting_order,
+)
 from kis_estimator.engine.formulas import ZERO, breaker_loss_w
 from kis_estimator.engine.model import (
     AccessoryItem,
@@ -74,7 +82,11 @@ class Plan:
     def shop_height_mm(self) -> int:
         """Return H of the shop formula."""
         return (
-            self.top_mm + self.main_to_branch_mm + self.branches_mm + self.accessories_mm + self.bottom_mm
+            self.top_mm
+            + self.main_to_branch_mm
+            + self.branches_mm
+            + self.accessories_mm
+            + self.bottom_mm
         )
 
     @property
@@ -86,9 +98,7 @@ class Plan:
 def plan(devices: PanelDevices, width_mm: int, columns: int, rules: Rules) -> Plan:
     """Return the arrangement of a panel in a box of `width_mm` with 2 or 4 columns."""
     layout, shop = rules.layout, rules.enclosure
-    loose = [
-        (use.item, use.position) for use in devices.accessories for _ in range(use.quantity)
-    ]
+    loose = [(use.item, use.position) for use in devices.accessories for _ in range(use.quantity)]
     meters = [(item, position) for item, position in loose if item.category == METER]
     beside = tuple(item for item, position in meters if position == "beside")
     below = tuple(item for item, position in meters if position == "below")
@@ -99,13 +109,14 @@ def plan(devices: PanelDevices, width_mm: int, columns: int, rules: Rules) -> Pl
     placed_elsewhere = (METER, DUCT, CT, *shop.accessory_row_categories)
     rest = [item for item, _ in loose if item.category not in placed_elsewhere]
     terminals = _racks([_with_body(item, rules) for item in rest if _on_plate(item)], usable)
-    widest = max((s.item.height_mm for s in (*devices.circuits, *devices.spares)), default=0)
+    bodies = [device.item for device in mounting_order(devices)]
+    widest = max((body.height_mm for body in bodies), default=0)
     side = _side_mm(devices, rules, with_ducts=ducts is not None)
     beside_mm = sum(item.width_mm + layout.group_gap_mm for item in beside)
-    gap = _column_gap_mm(devices, rules) if columns > 2 else 0
+    gap = _column_gap_mm(devices, rules) if columns > TWO else 0
     fixed = 2 * side + gap + layout.corridor_mm * columns // 2 + beside_mm
     room = (width_mm - fixed) // columns
-    small = [s.item.height_mm for s in (*devices.circuits, *devices.spares) if _is_small(s.item.tier, rules)]
+    small = [body.height_mm for body in bodies if body.tier == rules.selection.small_tier]
     pair = layout.small_abreast * max(small, default=0) + layout.small_facing_gap_mm
     slots = arrange(devices, columns, layout.small_abreast if small and room >= pair else 1, rules)
     gap_mm = layout.group_gap_mm
@@ -121,7 +132,9 @@ def plan(devices: PanelDevices, width_mm: int, columns: int, rules: Rules) -> Pl
         side_mm=side,
         top_mm=shop.top_mm.at(devices.main.rated_current_a) + devices.main.height_mm,
         main_to_branch_mm=shop.main_to_branch_mm,
-        branches_mm=max(height_mm(slots), sum(item.height_mm + gap_mm for item in beside[:1])),
+        branches_mm=max(
+            columns_height_mm(slots), sum(item.height_mm + gap_mm for item in beside[:1])
+        ),
         accessories_mm=_accessories_mm(racks, len(below), rules),
         bottom_mm=shop.bottom_mm.at(devices.main.rated_current_a),
         terminals_mm=gap_mm + sum(rack.height_mm + gap_mm for rack in terminals),
@@ -151,7 +164,7 @@ def _racks(items: list[AccessoryItem], usable_mm: int) -> list[Rack]:
 
 
 def _on_plate(item: AccessoryItem) -> bool:
-    """Return whether a small part stands on the mounting plate: it has a body or is a terminal bar."""
+    """Return whether a small part stands on the plate: it has a body or is a terminal bar."""
     return bool(item.width_mm and item.height_mm) or item.category.endswith("_terminal")
 
 
@@ -163,12 +176,8 @@ def _with_body(item: AccessoryItem, rules: Rules) -> AccessoryItem:
     return replace(item, width_mm=layout.terminal_width_mm, height_mm=layout.terminal_height_mm)
 
 
-def _is_small(tier: str, rules: Rules) -> bool:
-    return tier == rules.selection.small_tier
-
-
 def _has_large(devices: PanelDevices, rules: Rules) -> bool:
-    bodies = (devices.main, *(c.item for c in devices.circuits), *(s.item for s in devices.spares))
+    bodies = (devices.main, *(device.item for device in mounting_order(devices)))
     return any(body.frame_af >= rules.layout.large_frame_af for body in bodies)
 
 
@@ -224,6 +233,16 @@ def place(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """An accessory, terminal or duct and its top-left corner [mm]."""
+
+    role: PlacementRole
+    item: AccessoryItem
+    x_mm: int
+    y_mm: int
+
+
 class _Builder:
     """Turns the plan's rows into positions in one box."""
 
@@ -241,11 +260,11 @@ class _Builder:
         """Return the left edge of the corridor that a column faces."""
         layout = self.rules.layout
         usable = self.width - self.beside_mm
-        if self.plan.columns == 2:  # noqa: PLR2004 - two columns or four
+        if self.plan.columns == TWO:
             return (usable - layout.corridor_mm) // 2
         gap = _column_gap_mm(self.devices, self.rules)
         half = (usable - 2 * self.plan.side_mm - gap) // 2
-        start = self.plan.side_mm + (0 if column < 2 else half + gap)  # noqa: PLR2004
+        start = self.plan.side_mm + (0 if column < TWO else half + gap)
         return start + (half - layout.corridor_mm) // 2
 
     def _side(self, x_mm: int, width_mm: int) -> Side:
@@ -255,21 +274,37 @@ class _Builder:
         item = self.devices.main
         loss = breaker_loss_w(item.poles, item.power_loss_w_per_pole, item.rated_current_a, current)
         return Placement(
-            id="MAIN", circuit=None, model=item.model, role="main", side="top",
-            x_mm=(self.width - item.width_mm) // 2, y_mm=self.plan.top_mm - item.height_mm,
-            width_mm=item.width_mm, height_mm=item.height_mm, phase=phase,
-            rated_current_a=item.rated_current_a, load_a=half_up(load, Decimal("0.01")),
+            id="MAIN",
+            circuit=None,
+            model=item.model,
+            role="main",
+            side="top",
+            x_mm=(self.width - item.width_mm) // 2,
+            y_mm=self.plan.top_mm - item.height_mm,
+            width_mm=item.width_mm,
+            height_mm=item.height_mm,
+            phase=phase,
+            rated_current_a=item.rated_current_a,
+            load_a=half_up(load, Decimal("0.01")),
             loss_w=half_up(loss, _WATT),
         )
 
     def busbars(self, phase: str | None) -> Iterator[Placement]:
         for number, column in enumerate(range(0, self.plan.columns, 2), start=1):
             yield Placement(
-                id=f"BUSBAR-{number}", circuit=None, model="BUSBAR", role="busbar", side="top",
-                x_mm=self._corridor(column), y_mm=self.plan.top_mm,
+                id=f"BUSBAR-{number}",
+                circuit=None,
+                model="BUSBAR",
+                role="busbar",
+                side="top",
+                x_mm=self._corridor(column),
+                y_mm=self.plan.top_mm,
                 width_mm=self.rules.layout.corridor_mm,
                 height_mm=self.branch_end - self.plan.top_mm,
-                phase=phase, rated_current_a=None, load_a=None, loss_w=None,
+                phase=phase,
+                rated_current_a=None,
+                load_a=None,
+                loss_w=None,
             )
 
     def slot(self, slot: Slot, phases: dict[int, str], rdf: Decimal) -> Placement:
@@ -284,69 +319,113 @@ class _Builder:
         if not isinstance(slot.device, Circuit):
             self.spares += 1
             return Placement(
-                id=f"SPARE-{self.spares}", circuit=None, model="SPARE", role="spare", side=side,
-                x_mm=x_mm, y_mm=y_mm, width_mm=item.height_mm, height_mm=item.width_mm, phase=None,
-                rated_current_a=None, load_a=ZERO, loss_w=ZERO,
+                id=f"SPARE-{self.spares}",
+                circuit=None,
+                model="SPARE",
+                role="spare",
+                side=side,
+                x_mm=x_mm,
+                y_mm=y_mm,
+                width_mm=item.height_mm,
+                height_mm=item.width_mm,
+                phase=None,
+                rated_current_a=None,
+                load_a=ZERO,
+                loss_w=ZERO,
             )
         circuit = slot.device
         loss = breaker_loss_w(
             item.poles, item.power_loss_w_per_pole, item.rated_current_a, circuit.load_a * rdf
         )
         return Placement(
-            id=f"C{circuit.number:03d}", circuit=circuit.number, model=item.model, role="branch",
-            side=side, x_mm=x_mm, y_mm=y_mm, width_mm=item.height_mm, height_mm=item.width_mm,
-            phase=phases.get(circuit.number), rated_current_a=item.rated_current_a,
-            load_a=circuit.load_a, loss_w=half_up(loss, _WATT),
+            id=f"C{circuit.number:03d}",
+            circuit=circuit.number,
+            model=item.model,
+            role="branch",
+            side=side,
+            x_mm=x_mm,
+            y_mm=y_mm,
+            width_mm=item.height_mm,
+            height_mm=item.width_mm,
+            phase=phases.get(circuit.number),
+            rated_current_a=item.rated_current_a,
+            load_a=circuit.load_a,
+            loss_w=half_up(loss, _WATT),
         )
 
     def accessories(self) -> Iterator[Placement]:
-        counter = 0
-        for role, item, x_mm, y_mm, height_mm in self._accessory_positions():
-            counter += 1
+        spots = (
+            self._incoming(),
+            self._ducts(),
+            self._beside(),
+            self._below(),
+            self._terminals(),
+        )
+        for number, spot in enumerate(chain.from_iterable(spots), start=1):
             yield Placement(
-                id=f"{role.upper()}-{counter}", circuit=None, model=item.sku, role=role,
-                side=self._side(x_mm, item.width_mm), x_mm=x_mm, y_mm=y_mm,
-                width_mm=item.width_mm, height_mm=height_mm, phase=None,
-                rated_current_a=None, load_a=None, loss_w=None,
+                id=f"{spot.role.upper()}-{number}",
+                circuit=None,
+                model=spot.item.sku,
+                role=spot.role,
+                side=self._side(spot.x_mm, spot.item.width_mm),
+                x_mm=spot.x_mm,
+                y_mm=spot.y_mm,
+                width_mm=spot.item.width_mm,
+                height_mm=spot.item.height_mm,
+                phase=None,
+                rated_current_a=None,
+                load_a=None,
+                loss_w=None,
             )
 
-    def _accessory_positions(
-        self,
-    ) -> Iterator[tuple[PlacementRole, AccessoryItem, int, int, int]]:
-        layout, shop = self.rules.layout, self.rules.enclosure
-        free_top = self.plan.top_mm - self.devices.main.height_mm
-        transformers = self.plan.current_transformers
-        if transformers:
-            rack = Rack(transformers)
-            for item, x_mm in self._spread(rack):
-                yield "accessory", item, x_mm, (free_top - item.height_mm) // 2, item.height_mm
-        if self.plan.ducts:
-            item = replace(self.plan.ducts, width_mm=layout.duct_width_mm)
-            wall = self.plan.side_mm - layout.duct_clear_mm - layout.duct_width_mm
-            for x_mm in (wall, self.width - wall - item.width_mm):
-                length = self.branch_end + self.plan.accessories_mm - self.branch_top
-                yield "duct", item, x_mm, self.branch_top, length
-        x_mm = self.width - self.plan.side_mm - self.beside_mm + layout.group_gap_mm
+    def _incoming(self) -> Iterator[_Spot]:
+        """Current transformers sit on the incoming bars above the main."""
+        if self.plan.current_transformers:
+            free = self.plan.top_mm - self.devices.main.height_mm
+            for item, x_mm in self._spread(Rack(self.plan.current_transformers)):
+                yield _Spot("accessory", item, x_mm, (free - item.height_mm) // 2)
+
+    def _ducts(self) -> Iterator[_Spot]:
+        """One duct stands on each side of the branches and accessory rows."""
+        if self.plan.ducts is None:
+            return
+        layout = self.rules.layout
+        length = self.plan.branches_mm + self.plan.accessories_mm
+        item = replace(self.plan.ducts, width_mm=layout.duct_width_mm, height_mm=length)
+        wall = self.plan.side_mm - layout.duct_clear_mm - layout.duct_width_mm
+        for x_mm in (wall, self.width - wall - item.width_mm):
+            yield _Spot("duct", item, x_mm, self.branch_top)
+
+    def _beside(self) -> Iterator[_Spot]:
+        gap = self.rules.layout.group_gap_mm
+        x_mm = self.width - self.plan.side_mm - self.beside_mm + gap
         for item in self.plan.beside:
-            yield "accessory", item, x_mm, self.branch_top, item.height_mm
-            x_mm += item.width_mm + layout.group_gap_mm
+            yield _Spot("accessory", item, x_mm, self.branch_top)
+            x_mm += item.width_mm + gap
+
+    def _below(self) -> Iterator[_Spot]:
+        """Rows of accessories below the branches, then the meters, one above the other."""
+        shop = self.rules.enclosure
         y_mm = self.branch_end
         for rack in self.plan.racks:
             y_mm += shop.accessory_row_gap_mm
             for item, x_mm in self._spread(rack):
-                yield "accessory", item, x_mm, y_mm, item.height_mm
+                yield _Spot("accessory", item, x_mm, y_mm)
             y_mm += rack.height_mm
         if self.plan.racks:
             y_mm += shop.accessory_row_gap_mm + shop.accessory_tail_mm
-        for number, item in enumerate(self.plan.meters):
-            top = y_mm + number * shop.meter_zone_mm + (shop.meter_extra_mm if number else 0)
+        for item in self.plan.meters:
             x_mm = (self.width - item.width_mm) // 2
-            yield "accessory", item, x_mm, top + (shop.meter_zone_mm - item.height_mm) // 2, item.height_mm
-        y_mm = self.height - self.plan.terminals_mm + layout.group_gap_mm
+            yield _Spot("accessory", item, x_mm, y_mm + (shop.meter_zone_mm - item.height_mm) // 2)
+            y_mm += shop.meter_zone_mm
+
+    def _terminals(self) -> Iterator[_Spot]:
+        gap = self.rules.layout.group_gap_mm
+        y_mm = self.height - self.plan.terminals_mm + gap
         for rack in self.plan.terminals:
             for item, x_mm in self._spread(rack):
-                yield "terminal", item, x_mm, y_mm, item.height_mm
-            y_mm += rack.height_mm + layout.group_gap_mm
+                yield _Spot("terminal", item, x_mm, y_mm)
+            y_mm += rack.height_mm + gap
 
     def _spread(self, rack: Rack) -> Iterator[tuple[AccessoryItem, int]]:
         """Centre a row, with gaps of up to 20 mm where the usable width has them."""

@@ -10,9 +10,7 @@ from kis_estimator.engine.units import won
 from kis_estimator.errors import KisError
 
 
-def totals(
-    panels: Iterable[tuple[int, int]], terms: PricingTerms, rules: PricingRules
-) -> Totals:
+def totals(panels: Iterable[tuple[int, int]], terms: PricingTerms, rules: PricingRules) -> Totals:
     """Return the totals of (lines sum [won], number of identical panels) pairs.
 
     discount = lines sum x discountPct, half-up; the supply price is cut down to a multiple of
@@ -26,6 +24,10 @@ def totals(
     supply = lines_sum - discount - rounding
     vat = int(supply * rules.vat_pct / 100)
     return Totals(
-        lines_sum=lines_sum, discount=discount, rounding=rounding, supply=supply, vat=vat,
+        lines_sum=lines_sum,
+        discount=discount,
+        rounding=rounding,
+        supply=supply,
+        vat=vat,
         total=supply + vat,
     )

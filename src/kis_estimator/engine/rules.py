@@ -1,4 +1,4 @@
-"""The rule file as typed, frozen data: every figure of the engine has a name, a unit and a source."""
+"""The rule file as typed, frozen data: every figure has a name, a unit and a source."""
 
 from __future__ import annotations
 
@@ -363,7 +363,11 @@ def _figure(kind: Any, where: str, entry: dict[str, Any]) -> Any:  # noqa: ANN40
     if not entry.get("unit") or not entry.get("source"):
         raise KisError.of("RULES_INVALID", where=where, reason="unit or source missing")
     if where == "layout.pitch_mm":
-        poles = {int(key.removeprefix("poles_")): rows for key, rows in entry.items() if key[-1:].isdigit()}
+        poles = {
+            int(key.removeprefix("poles_")): rows
+            for key, rows in entry.items()
+            if key[-1:].isdigit()
+        }
         return MappingProxyType(
             {count: _steps(f"{where} {count}P", rows, None, int) for count, rows in poles.items()}
         )

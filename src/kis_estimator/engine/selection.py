@@ -36,10 +36,14 @@ class Choice:
 def describe(spec: BreakerSpec) -> str:
     """Return what was asked for, in the trade's notation.
 
-    >>> describe(BreakerSpec(role="branch", category="ELB", poles=2, rated_current_a=20, frame_af=50))
-    'ELB 2P 50AF/20AT'
+    >>> describe(BreakerSpec(role="branch", category="ELB", poles=2, rated_current_a=20))
+    'ELB 2P 20A'
     """
-    rating = f"{spec.frame_af}AF/{spec.rated_current_a}AT" if spec.frame_af else f"{spec.rated_current_a}A"
+    rating = (
+        f"{spec.frame_af}AF/{spec.rated_current_a}AT"
+        if spec.frame_af
+        else f"{spec.rated_current_a}A"
+    )
     parts = [spec.model or spec.category, f"{spec.poles}P", rating]
     if spec.breaking_capacity_ka:
         parts.append(f"{spec.breaking_capacity_ka.normalize():f}kA")
@@ -64,21 +68,27 @@ def choose(spec: BreakerSpec, brand: str, catalog: Catalog, rules: SelectionRule
         known = catalog.ratings(spec.category, spec.poles)
         kind = f"{spec.category} {spec.poles}P"
         raise KisError.of(
-            "UNKNOWN_RATING", rating=spec.rated_current_a, kind=kind,
+            "UNKNOWN_RATING",
+            rating=spec.rated_current_a,
+            kind=kind,
             nearest=_neighbours(spec.rated_current_a, known),
         )
     others = [name for name in catalog.brands if name != brand]
     tiers = (True, False) if spec.tier else (True,)
     for name in (brand, *others):
         for named_tier in tiers:
-            found = _in_brand(spec, [b for b in pool if b.brand == name], rules, named_tier=named_tier)
+            found = _in_brand(
+                spec, [b for b in pool if b.brand == name], rules, named_tier=named_tier
+            )
             if found:
                 code = "MIXED_BRAND" if name != brand else found.code
                 return Choice(found.item, code)
     shortlist = sorted(
         pool, key=lambda b: (b.brand != brand, -b.breaking_capacity_ka, b.frame_af, b.sku)
     )[:3]
-    nearest = [f"{b.model} {b.frame_af}AF {b.breaking_capacity_ka.normalize():f}kA" for b in shortlist]
+    nearest = [
+        f"{b.model} {b.frame_af}AF {b.breaking_capacity_ka.normalize():f}kA" for b in shortlist
+    ]
     raise KisError.of("NO_BREAKER", request=describe(spec), nearest=nearest)
 
 
@@ -127,9 +137,7 @@ def _takes_compact(spec: BreakerSpec, rules: SelectionRules) -> bool:
     )
 
 
-def _preferred(
-    items: list[BreakerItem], spec: BreakerSpec, rules: SelectionRules
-) -> BreakerItem:
+def _preferred(items: list[BreakerItem], spec: BreakerSpec, rules: SelectionRules) -> BreakerItem:
     order = [rules.small_tier, *rules.tier_order, rules.compact_tier]
     if _takes_compact(spec, rules):
         order.insert(0, order.pop())
@@ -159,12 +167,16 @@ def _of_model(spec: BreakerSpec, catalog: Catalog, rules: SelectionRules) -> Bre
         frame = spec.frame_af or item.frame_af
         other_frame = frame_class(frame, rules) != frame_class(item.frame_af, rules)
         if (item.category, item.poles) != (spec.category, spec.poles) or short or other_frame:
-            real = f"{item.category} {item.poles}P {item.frame_af}AF {item.breaking_capacity_ka:f}kA"
+            real = (
+                f"{item.category} {item.poles}P {item.frame_af}AF {item.breaking_capacity_ka:f}kA"
+            )
             raise KisError.of("MODEL_MISMATCH", model=item.model, real=real, request=describe(spec))
         return item
     known = tuple(sorted(item.rated_current_a for item in items))
     raise KisError.of(
-        "UNKNOWN_RATING", rating=spec.rated_current_a, kind=items[0].model,
+        "UNKNOWN_RATING",
+        rating=spec.rated_current_a,
+        kind=items[0].model,
         nearest=_neighbours(spec.rated_current_a, known),
     )
 
@@ -219,7 +231,9 @@ def select_panel(
     mains = [(row, item) for row, item in chosen if row.role == "main"]
     if not problems and (len(mains) != 1 or mains[0][0].quantity != 1):
         code = "MAIN_COUNT" if mains else "NO_MAIN"
-        problems.append(Notice(code, {"panel": spec.name, "count": sum(r.quantity for r, _ in mains)}))
+        problems.append(
+            Notice(code, {"panel": spec.name, "count": sum(r.quantity for r, _ in mains)})
+        )
     accessories: list[AccessoryUse] = []
     wishes = rules.accessories
     for asked in spec.accessories:
@@ -232,7 +246,11 @@ def select_panel(
             continue
         accessories.append(
             AccessoryUse(
-                item=item, quantity=asked.quantity, asked=True, rule="asked", position=asked.position
+                item=item,
+                quantity=asked.quantity,
+                asked=True,
+                rule="asked",
+                position=asked.position,
             )
         )
     if problems:
@@ -256,10 +274,16 @@ def _difference(
 ) -> Finding:
     item = choice.item
     return rules.finding(
-        choice.code or "", locale, panel,
-        request=describe(row), brand=item.brand if choice.code == "MIXED_BRAND" else brand,
+        choice.code or "",
+        locale,
+        panel,
+        request=describe(row),
+        brand=item.brand if choice.code == "MIXED_BRAND" else brand,
         asked=row.tier if choice.code == "TIER_CHANGED" else brand,
-        model=item.model, frame=item.frame_af, rating=item.rated_current_a, tier=item.tier,
+        model=item.model,
+        frame=item.frame_af,
+        rating=item.rated_current_a,
+        tier=item.tier,
     )
 
 
@@ -272,7 +296,9 @@ def _circuits(
 ) -> tuple[Circuit, ...]:
     """Expand quantities and sort: poles, frame, AT falling, equal ones in the request's order."""
     rows = [(row, item, False) for row, item in chosen if row.role == "branch"]
-    surge = sum(use.quantity for use in accessories if use.item.category == rules.selection.spd_category)
+    surge = sum(
+        use.quantity for use in accessories if use.item.category == rules.selection.spd_category
+    )
     if surge:
         row, item = _spd_breaker(surge, brand, catalog, rules.selection)
         rows.append((row, item, True))
@@ -290,7 +316,7 @@ def _circuits(
                     load_a=Decimal(0) if is_spd else half_up(load, rules.phase.load_step_a),
                     load_stated=stated,
                     is_spd=is_spd,
-                    two_phase=row.voltage == rules.phase.line_voltage_v and item.poles == 2,
+                    two_phase=row.voltage == rules.phase.line_voltage_v and not item.three_phase,
                 )
             )
     return tuple(circuits)
@@ -302,8 +328,13 @@ def _spd_breaker(
     ratings = catalog.ratings("MCCB", rules.spd_poles, brand)
     rating = next((r for r in ratings if r >= rules.spd_rating_a), rules.spd_rating_a)
     row = BreakerSpec(
-        role="branch", category="MCCB", poles=rules.spd_poles, rated_current_a=rating,
-        quantity=quantity, load_a=Decimal(0), label=rules.spd_label,
+        role="branch",
+        category="MCCB",
+        poles=rules.spd_poles,
+        rated_current_a=rating,
+        quantity=quantity,
+        load_a=Decimal(0),
+        label=rules.spd_label,
     )
     return row, choose(row, brand, catalog, rules).item
 

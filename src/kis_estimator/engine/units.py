@@ -8,8 +8,10 @@ from decimal import ROUND_HALF_UP, Decimal
 def half_up(value: Decimal | int, step: Decimal | int = 1) -> Decimal:
     """Round to the nearest multiple of `step`, halves away from zero (사사오입).
 
-    >>> half_up(Decimal("2.5")), half_up(Decimal("114972"), 1000), half_up(Decimal("3.785"), Decimal("0.01"))
-    (Decimal('3'), Decimal('115000'), Decimal('3.79'))
+    >>> half_up(Decimal("2.5")), half_up(Decimal("114972"), 1000)
+    (Decimal('3'), Decimal('115000'))
+    >>> half_up(Decimal("3.785"), Decimal("0.01"))
+    Decimal('3.79')
     """
     return (Decimal(value) / step).quantize(Decimal(1), rounding=ROUND_HALF_UP) * step
 
