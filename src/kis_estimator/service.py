@@ -24,9 +24,11 @@ from kis_estimator.engine.model import EngineResult, EstimateRequest, Finding, P
 from kis_estimator.engine.pipeline import Emit
 from kis_estimator.engine.rules import Rules, parse_rules
 from kis_estimator.errors import KisError, Locale, Notice
+from kis_estimator.intake.reading import MAX_BYTES
 
 SEOUL = timezone(timedelta(hours=9), "KST")
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "kis-estimator.com")
+MAX_INPUT = MAX_BYTES
 _KINDS = {".xlsx": "xlsx", ".pdf": "pdf", ".svg": "svg", ".dxf": "dxf", ".json": "json"}
 
 
@@ -48,12 +50,17 @@ def load_engine() -> Engine:
     return Engine(catalog, rules, vocabulary)
 
 
-# ---------------------------------------------------------------- validate
+# ---------------------------------------------------------------- read and validate
+
+
+def read(data: bytes, filename: str, engine: Engine, locale: Locale) -> intake.Reading:
+    """Read a schedule of any kind; what is wrong with it stands in the reading."""
+    return intake.read(data, filename, engine.vocabulary, locale)
 
 
 def validate(data: bytes, filename: str, engine: Engine, locale: Locale) -> intake.Reading:
     """Read a schedule and propose a main for each panel without one (as a warning)."""
-    reading = intake.read(data, filename, engine.vocabulary, locale)
+    reading = read(data, filename, engine, locale)
     if reading.errors:
         return reading
     warnings = [*reading.warnings, *_proposals(reading.panels, engine, locale)]

@@ -74,9 +74,8 @@ def request(*panels: PanelSpec, **fields: Any) -> EstimateRequest:
 
 
 def run(*panels: PanelSpec, accept_proposed_main: bool = False, **pricing: Any) -> EngineResult:
-    terms = PricingTerms(
-        **{key: Decimal(value) if "pct" in key else value for key, value in pricing.items()}
-    )
+    exact: Any = {k: Decimal(v) if k.endswith("pct") else v for k, v in pricing.items()}
+    terms = PricingTerms(**exact)
     asked = request(*panels, pricing=terms)
     return pipeline.run(asked, catalog(), rules(), accept_proposed_main=accept_proposed_main)
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 
@@ -8,6 +9,7 @@ from tests.engine.panels import rules
 
 from kis_estimator.engine.balance import balance
 from kis_estimator.engine.model import BreakerItem, BreakerSpec, Circuit
+from kis_estimator.engine.rules import PhaseRules
 
 LOADS = st.one_of(
     st.sampled_from([Decimal(a) for a in (0, 20, 30, 40, 50)]),
@@ -51,13 +53,16 @@ def brute_force(panel: tuple[Circuit, ...]) -> Decimal:
 KINDS = st.tuples(st.sampled_from(["single", "single", "pair", "three"]), LOADS)
 
 
-@settings(max_examples=150)
-@given(st.lists(KINDS, min_size=1, max_size=7))
+SOLVER_ONLY = replace(rules().phase, enumeration_mib=0)
+
+
+@settings(max_examples=60)
+@given(st.lists(KINDS, min_size=1, max_size=7), st.sampled_from([rules().phase, SOLVER_ONLY]))
 def test_spread_equals_brute_force_and_the_bound_never_exceeds_it(
-    kinds: list[tuple[str, Decimal]],
+    kinds: list[tuple[str, Decimal]], phase_rules: PhaseRules
 ) -> None:
     panel = circuits(kinds)
-    result = balance(panel, rules().phase)
+    result = balance(panel, phase_rules)
     best = brute_force(panel)
     assert result.proven_optimal
     assert result.spread_a == best
@@ -105,6 +110,15 @@ def test_what_the_certificates_leave_open_is_searched() -> None:
     kinds = [("single", Decimal(a)) for a in (30, 30, 20, 20, 20)]
     result = balance(circuits(kinds), rules().phase)
     assert (result.spread_a, result.proof) == (20, "search")
+
+
+def test_a_search_that_runs_out_of_time_is_open_and_never_called_optimal() -> None:
+    stopped = replace(SOLVER_ONLY, search_limit=Decimal(0))
+    kinds = [("single", Decimal(tenths) / 10) for tenths in (301, 287, 263, 251, 212, 197, 188)]
+    result = balance(circuits(kinds), stopped)
+    assert (result.proof, result.proven_optimal) == ("open", False)
+    assert result.lower_bound_a < result.spread_a
+    assert balance(circuits(kinds), SOLVER_ONLY).proven_optimal
 
 
 def test_large_panels_meet_the_certificate() -> None:

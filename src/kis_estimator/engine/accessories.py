@@ -14,6 +14,7 @@ from kis_estimator.errors import Locale
 
 CONTACTOR, TIMER, METER = "magnet_contactor", "timer", "meter"
 DUCT, CT = "pvc_duct", "current_transformer"
+BARS = frozenset({"earth_terminal", "neutral_terminal"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import permutations
 from math import gcd
 from typing import Any
 
@@ -40,8 +41,9 @@ _Counts = dict[_Kind, list[int]]
 def balance(circuits: tuple[Circuit, ...], rules: PhaseRules) -> PhaseBalance:
     """Return the best assignment of the circuits of a three-phase panel, with its proof.
 
-    `proof` residue or big_item: the value meets that certificate; search: the solver proved it;
-    open: not proven, and never called optimal. SPDs and zero loads are assigned, weighing nothing.
+    `proof` residue or big_item: the value meets that certificate; search: every reachable triple of
+    phase sums was enumerated or, where that set is too large, the solver closed the gap; open: not
+    proven, and never called optimal. SPDs and zero loads are assigned, weighing nothing.
     """
     step = rules.load_step_a
     kinds = Counter(
@@ -56,7 +58,12 @@ def balance(circuits: tuple[Circuit, ...], rules: PhaseRules) -> PhaseBalance:
     spread = _spread(counts)
     proof: Proof = "residue" if spread == residue else "big_item"
     if spread > bound:
-        counts, bound, proved = _search(counts, divisor, bound, rules)
+        exact = _enumerate(counts, divisor, bound, rules)
+        if exact is not None:
+            counts, proved = exact, True
+            bound = _spread(counts)
+        else:
+            counts, bound, proved = _solve(counts, divisor, bound, rules)
         proof = "search" if proved else "open"
         spread = _spread(counts)
     return _result(circuits, counts, (spread, bound), proof, rules)
@@ -175,7 +182,66 @@ def _carry(counts: _Counts, kind: _Kind, source: int, target: int) -> None:
     places[target] += step
 
 
-def _search(
+def _enumerate(counts: _Counts, divisor: int, bound: int, rules: PhaseRules) -> _Counts | None:
+    """Return the optimum from the set of reachable phase sums; None where that set is too large.
+
+    The bit r x stride + s of an integer says that some assignment of the circuits so far gives
+    R = r and S = s (loads in units of g); a circuit shifts the set. Sums above what the incumbent
+    allows are cut off. The first reachable triple with the least D is the optimum.
+    """
+    items = [kind for kind, places in counts.items() for _ in range(sum(places)) if kind.load]
+    total = sum((2 if kind.pair else 1) * kind.load for kind in items) // divisor
+    most = (total + 2 * (_spread(counts) // divisor)) // 3
+    heaviest = max(kind.load for kind in items) // divisor
+    stride = most + heaviest + 1
+    if len(items) * stride * (most + 1) > 8 * 2**20 * rules.enumeration_mib:
+        return None
+    rows = ((1 << stride * (most + 1)) - 1) // ((1 << stride) - 1)
+    inside = rows * ((1 << most + 1) - 1)
+    reached = [1]
+    for kind in items:
+        before = reached[-1]
+        steps = _steps(kind, divisor, stride)
+        reached.append((before << steps[0] | before << steps[1] | before << steps[2]) & inside)
+    r, s = _nearest_to_even(reached[-1], total, stride, most, bound // divisor)
+    found: _Counts = {
+        kind: list(places) if not kind.load else [0, 0, 0] for kind, places in counts.items()
+    }
+    state = r * stride + s
+    for index in range(len(items) - 1, -1, -1):
+        kind = items[index]
+        for phase, step in enumerate(_steps(kind, divisor, stride)):
+            if state >= step and reached[index] >> (state - step) & 1:
+                state -= step
+                found[kind][phase] += 1
+                break
+    return found
+
+
+def _steps(kind: _Kind, divisor: int, stride: int) -> tuple[int, int, int]:
+    """Return how far a circuit shifts the set of sums, by the phase it goes to or leaves out."""
+    load = kind.load // divisor
+    if kind.pair:
+        return load, load * stride, load * (stride + 1)
+    return load * stride, load, 0
+
+
+def _nearest_to_even(
+    reached: int, total: int, stride: int, most: int, bound: int
+) -> tuple[int, int]:
+    """Return the reachable (R, S) with the least D >= bound; one within `most` always exists."""
+    for spread in range(bound, total + 1):
+        for least in range(max(0, -(-(total - 2 * spread) // 3)), (total - spread) // 3 + 1):
+            middle = total - 2 * least - spread
+            if not least <= middle <= least + spread or least + spread > most:
+                continue
+            for r, s, _ in sorted(set(permutations((least, middle, least + spread)))):
+                if reached >> (r * stride + s) & 1:
+                    return r, s
+    raise AssertionError("the incumbent itself is reachable")
+
+
+def _solve(
     counts: _Counts, divisor: int, bound: int, rules: PhaseRules
 ) -> tuple[_Counts, int, bool]:
     """Close the gap with a grouped CP-SAT model; returns counts, proven bound, proven optimal.

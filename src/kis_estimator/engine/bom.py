@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 
@@ -100,12 +100,16 @@ class _Writer:
     def enclosure_lines(self) -> Iterator[Article]:
         """Enclosure, steel P-cover when asked, base and pole mounting."""
         box, bom = self.box, self.rules.bom
-        form = [self.text(box.location), self.text(box.mounting), self.text(box.material)]
         size = f"{box.width_mm}×{box.height_mm}×{box.depth_mm}"
-        spec = f"{size} {' '.join(form)} {box.thickness_mm.normalize():f}T {box.ip_rating}"
+        form = f"{self.text(box.location)} {self.text(box.mounting)}"
+        sheet = f"{self.text(box.material)} {box.thickness_mm.normalize():f}T"
+        spec = f"{self.text('custom') if box.custom else box.sku} {size} {sheet} {box.ip_rating}"
         rule = "enclosure.custom" if box.custom else "enclosure.fit_score_gate"
         make = partial(self._one, "enclosure")
-        yield make(box.sku, "enclosure", spec, Decimal(box.unit_price_krw), rule)
+        yield replace(
+            make(box.sku, "enclosure", spec, Decimal(box.unit_price_krw), rule),
+            name=f"{self.text('enclosure')} ({form})",
+        )
         if self.devices.steel_p_cover:
             area = Decimal(box.width_mm * box.height_mm) / bom.p_cover_area_mm2
             cost = half_up(area * bom.p_cover_krw, bom.p_cover_round_krw)

@@ -139,44 +139,55 @@ def alternate(slots: list[Slot], assignment: dict[int, str]) -> tuple[list[Slot]
     The phase sums do not change: phases are exchanged between circuits of equal load, and circuits
     between positions of equal device. Returns the slots and the assignment.
     """
-    phases = _deal(slots, assignment)
-    contents = [slot.device for slot in slots]
-    neighbours = _neighbours(slots)
-
-    def clashes(index: int) -> int:
-        own = _phase(contents[index], phases)
-        return sum(own == _phase(contents[n], phases) for n in neighbours[index] if own != "RST")
-
-    for index, device in enumerate(contents):
-        if not isinstance(device, Circuit) or not clashes(index):
-            continue
-        for other in range(len(contents)):
-            swap = contents[other]
-            if not isinstance(swap, Circuit) or phases[device.number] == phases[swap.number]:
-                continue
-            before = clashes(index) + clashes(other)
-            same_place = _position(device) == _position(swap)
-            if same_place:
-                contents[index], contents[other] = swap, device
-            elif _load(device) == _load(swap):
-                _exchange(phases, device, swap)
-            else:
-                continue
-            if clashes(index) + clashes(other) < before:
-                break
-            if same_place:
-                contents[index], contents[other] = device, swap
-            else:
-                _exchange(phases, device, swap)
-    return [replace(slot, device=d) for slot, d in zip(slots, contents, strict=True)], phases
+    mounted = _Mounted(slots, _deal(slots, assignment))
+    indexes = range(len(slots))
+    for index in indexes:
+        if mounted.clashes(index):
+            any(mounted.improve(index, other) for other in indexes)
+    contents = zip(slots, mounted.devices, strict=True)
+    return [replace(slot, device=device) for slot, device in contents], mounted.phases
 
 
-def _exchange(phases: dict[int, str], first: Circuit, second: Circuit) -> None:
-    phases[first.number], phases[second.number] = phases[second.number], phases[first.number]
+class _Mounted:
+    """Devices in their slots with their phases, and the exchanges that leave the sums alone."""
 
+    def __init__(self, slots: list[Slot], phases: dict[int, str]) -> None:
+        self.devices = [slot.device for slot in slots]
+        self.phases = phases
+        self.neighbours = _neighbours(slots)
 
-def _phase(device: Device, phases: dict[int, str]) -> str | None:
-    return phases[device.number] if isinstance(device, Circuit) else None
+    def clashes(self, index: int) -> int:
+        """Count the neighbours on the same one or two phases."""
+        own = self._phase(index)
+        return sum(own == self._phase(n) for n in self.neighbours[index] if own != "RST")
+
+    def improve(self, index: int, other: int) -> bool:
+        """Exchange two devices' phases or places if that leaves fewer clashes."""
+        before = self.clashes(index) + self.clashes(other)
+        if not self._exchange(index, other):
+            return False
+        if self.clashes(index) + self.clashes(other) < before:
+            return True
+        self._exchange(index, other)
+        return False
+
+    def _exchange(self, index: int, other: int) -> bool:
+        """Exchange phases of equal loads, else positions of equal devices, where allowed."""
+        first, second = self.devices[index], self.devices[other]
+        if not isinstance(first, Circuit) or not isinstance(second, Circuit):
+            return False
+        if _load(first) == _load(second):
+            one, two = first.number, second.number
+            self.phases[one], self.phases[two] = self.phases[two], self.phases[one]
+            return True
+        if _position(first) == _position(second):
+            self.devices[index], self.devices[other] = second, first
+            return True
+        return False
+
+    def _phase(self, index: int) -> str | None:
+        device = self.devices[index]
+        return self.phases[device.number] if isinstance(device, Circuit) else None
 
 
 def _load(circuit: Circuit) -> tuple[object, ...]:

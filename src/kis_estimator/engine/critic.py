@@ -292,11 +292,7 @@ class _Inspector:
             if circuit is None or not corridors:
                 continue
             corridor = min(corridors, key=lambda x: abs(x - placement.x_mm))
-            entry = (
-                placement.y_mm,
-                abs(corridor - placement.x_mm),
-                self.circuits[placement.circuit],
-            )
+            entry = (placement.y_mm, abs(corridor - placement.x_mm), circuit)
             columns.setdefault((corridor, placement.side), []).append(entry)
         for (_, side), entries in sorted(columns.items()):
             entries.sort(key=lambda e: (e[0], e[1]))

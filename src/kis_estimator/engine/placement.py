@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import chain
 
-from kis_estimator.engine.accessories import CT, DUCT, METER
+from kis_estimator.engine.accessories import BARS, CT, DUCT, METER
 from kis_estimator.engine.columns import (
     TWO,
     Slot,
@@ -108,7 +108,9 @@ def plan(devices: PanelDevices, width_mm: int, columns: int, rules: Rules) -> Pl
     racks = _racks(rows, usable)
     placed_elsewhere = (METER, DUCT, CT, *shop.accessory_row_categories)
     rest = [item for item, _ in loose if item.category not in placed_elsewhere]
-    terminals = _racks([_with_body(item, rules) for item in rest if _on_plate(item)], usable)
+    bodied = [item for item in rest if item.width_mm and item.height_mm]
+    bars = [_bar(item, rules) for item in rest if item.category in BARS]
+    terminals = [*_racks(bodied, usable), *_racks(bars, usable)]
     bodies = [device.item for device in mounting_order(devices)]
     widest = max((body.height_mm for body in bodies), default=0)
     side = _side_mm(devices, rules, with_ducts=ducts is not None)
@@ -163,15 +165,8 @@ def _racks(items: list[AccessoryItem], usable_mm: int) -> list[Rack]:
     return racks
 
 
-def _on_plate(item: AccessoryItem) -> bool:
-    """Return whether a small part stands on the plate: it has a body or is a terminal bar."""
-    return bool(item.width_mm and item.height_mm) or item.category.endswith("_terminal")
-
-
-def _with_body(item: AccessoryItem, rules: Rules) -> AccessoryItem:
+def _bar(item: AccessoryItem, rules: Rules) -> AccessoryItem:
     """Give a terminal bar the space that is kept for it; the catalogue has no body for it."""
-    if item.width_mm and item.height_mm:
-        return item
     layout = rules.layout
     return replace(item, width_mm=layout.terminal_width_mm, height_mm=layout.terminal_height_mm)
 

@@ -70,6 +70,7 @@ class PhaseRules:
     phase_voltage_v: int
     line_voltage_v: int
     korean_unbalance_limit_pct: Decimal
+    enumeration_mib: int
     search_limit: Decimal
 
 
