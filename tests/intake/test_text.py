@@ -1,0 +1,107 @@
+"""Free text: sentences, lists, several panels, wishes."""
+
+import pytest
+from tests.intake.books import codes
+
+from kis_estimator.engine.model import AccessorySpec, SpareSpec
+from kis_estimator.intake import Reading, Vocabulary, read
+from kis_estimator.intake.text import phrases
+from kis_estimator.intake.tokens import fold
+
+LIST = """공사명 : 테스트 공사
+옥외 자립 SUS201 1.2T
+
+1. LP-1 (2면)
+- 메인 MCCB 4P 100A 1개
+- 전등 누전 2P 20A 10개
+- 전열 배선용 2P 20A x 5, 마그네트 MC-22 2개 24H 타이머 1개
+- 예비 2개
+LP-2: 4P 60A 메인차단기, 2P 20A 누전차단기 8개 3P 30A 배선용 2개
+차단기는 전부 LS산전
+"""
+
+
+def read_text(text: str, vocabulary: Vocabulary) -> Reading:
+    return read(text.encode(), "t.txt", vocabulary, "ko-KR")
+
+
+def test_a_list_of_two_panels(vocabulary: Vocabulary) -> None:
+    reading = read_text(LIST, vocabulary)
+    assert reading.errors == reading.warnings == reading.skipped == ()
+    assert reading.request is not None
+    assert reading.request.project == "테스트 공사"
+    first, second = reading.panels
+    assert (first.name, first.quantity, second.name) == ("LP-1", 2, "LP-2")
+    for panel in reading.panels:
+        assert (panel.location, panel.mounting, panel.material) == ("outdoor", "floor", "sus201")
+    assert [(b.role, b.category, b.quantity, b.label) for b in first.breakers] == [
+        ("main", "MCCB", 1, None), ("branch", "ELB", 10, "전등"), ("branch", "MCCB", 5, "전열"),
+    ]  # fmt: skip
+    assert first.accessories == (
+        AccessorySpec(sku="MC-9", quantity=2),
+        AccessorySpec(sku="TIMER-24H"),
+    )
+    assert first.spares == (SpareSpec(quantity=2),)
+    assert [(b.poles, b.category, b.quantity, b.brand) for b in second.breakers] == [
+        (4, "MCCB", 1, "LS"), (2, "ELB", 8, "LS"), (3, "MCCB", 2, "LS"),
+    ]  # fmt: skip
+    assert first.source is not None
+    assert (first.source.first_row, first.source.last_row) == (4, 8)
+
+
+@pytest.mark.parametrize(("text", "parts"), [
+    ("메인차단기 4P 40A에 분기차단기 누전 4P 20A 2개, 누전 2P 20A 8개",
+     ["메인차단기 4P 40A에", "분기차단기 누전 4P 20A 2개", "누전 2P 20A 8개"]),
+    ("4P 40A 메인차단기에 2P 20A 누전차단기 8개", ["4P 40A 메인차단기에", "2P 20A 누전차단기 8개"]),
+    ("누전 2P 20A 8개 그리고 배선용 2P 20A 2개", ["누전 2P 20A 8개", "배선용 2P 20A 2개"]),
+    ("4P 100A MCCB 1개", ["4P 100A MCCB 1개"]),
+    ("메인 4P 1,000A", ["메인 4P 1,000A"]),
+    ("마그네트 MC-22 2개 24H 타이머 1개", ["마그네트 MC-22 2개", "24H 타이머 1개"]),
+    ("메인 MCCB 4P 100A 1개 분기 ELB 2P 20A 3개 SPARE 2개",
+     ["메인 MCCB 4P 100A 1개", "분기 ELB 2P 20A 3개", "SPARE 2개"]),
+    ("ABN-104 100A 1개 ABN-103 60A 2개", ["ABN-104 100A 1개", "ABN-103 60A 2개"]),
+])  # fmt: skip
+def test_phrases(text: str, parts: list[str], vocabulary: Vocabulary) -> None:
+    assert phrases(fold(text), vocabulary) == parts
+
+
+def test_wishes_and_brand_in_the_sentence(vocabulary: Vocabulary) -> None:
+    text = "옥내노출 스틸 1.6T, 상도 메인 4P 40A, 누전 2P 20A 8개, 3상 전력량계 1개"
+    (panel,) = read_text(text, vocabulary).panels
+    assert (panel.location, panel.mounting, panel.material) == ("indoor", "surface", "steel")
+    assert {b.brand for b in panel.breakers} == {"SANGDO"}
+    assert panel.accessories == (AccessorySpec(sku="METER-3PH"),)
+
+
+def test_no_main_and_no_quantity(vocabulary: Vocabulary) -> None:
+    reading = read_text("누전 2P 20A 8개, 누전 2P 30A", vocabulary)
+    assert reading.missing_mains == (0,)
+    assert codes(reading.warnings) == [("QUANTITY_ASSUMED", 1)]
+
+
+def test_unread_text_is_told_once_per_line(vocabulary: Vocabulary) -> None:
+    reading = read_text("안녕하세요, 견적 부탁\n메인 4P 40A, 누전 2P 20A 3개, 빨리요", vocabulary)
+    assert codes(reading.warnings) == [("TEXT_UNREAD", 1), ("TEXT_UNREAD", 2)]
+    assert [n.text for n in reading.warnings] == ["안녕하세요, 견적 부탁", "빨리요"]
+    assert codes(reading.skipped) == [("ROW_EXCLUDED", 1), ("ROW_EXCLUDED", 2)]
+
+
+@pytest.mark.parametrize(("text", "code"), [
+    ("메인 4P 40A, 누전 2P 80A 3개", "UNKNOWN_RATING"),
+    ("메인 4P 40A, 누전 2P 20A 두개", "QUANTITY_WORD"),
+    ("메인 4P 40A, 누전 2P 20A 0개", "QUANTITY_NOT_POSITIVE"),
+    ("메인 4P 40A, 누전 20A 2개", "POLES_MISSING"),
+    ("메인 4P 40A, 메인 4P 60A", "MAIN_TWICE_ROW"),
+    ("메인 ABX-104 40A", "UNKNOWN_MODEL"),
+    ("메인 ACB 4P 800A", "UNSUPPORTED_BREAKER"),
+    ("옥내 전주부착, 메인 4P 40A, 누전 2P 20A 3개", "POLE_INDOOR"),
+])  # fmt: skip
+def test_errors(text: str, code: str, vocabulary: Vocabulary) -> None:
+    assert codes(read_text(text, vocabulary).errors) == [(code, 1)]
+
+
+def test_panel_names_follow_the_locale(vocabulary: Vocabulary) -> None:
+    reading = read(b"MAIN MCCB 4P 40A, ELB 2P 20A x3", "-", vocabulary, "en-US")
+    assert reading.panels[0].name == "Panel 1"
+    assert reading.request is not None
+    assert reading.request.locale == "en-US"
