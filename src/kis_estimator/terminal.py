@@ -15,7 +15,7 @@ from rich.table import Table
 from kis_estimator.engine.pipeline import Emit, Event
 from kis_estimator.errors import Locale, Notice, say
 from kis_estimator.intake import Reading
-from kis_estimator.service import Estimate
+from kis_estimator.service import Estimate, noticed
 
 _MARKS = {True: "[green]✔[/]", False: "[red]✘[/]", None: "[dim]–[/]"}
 _SEVERITY_STYLE = {
@@ -123,7 +123,7 @@ def print_reading(reading: Reading, locale: Locale) -> None:
 def print_estimate(run: Estimate, reading: Reading, folder: Path, locale: Locale) -> None:
     """Print panels, findings, gates, totals and where the documents are."""
     console = _stdout()
-    for notice in (*reading.skipped, *reading.warnings):
+    for notice in noticed(reading):
         console.print(f"[yellow]{say('LABEL_warning', locale)}[/] {_placed(notice, locale)}")
     console.print(_panel_table(run, locale))
     for finding in run.response["findings"]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from tests.documents.builders import Feeder, Shape, breaker, line, panel
 
 from kis_estimator.documents.sheet import EstimateHeader, Quotation, build_quotation
+from kis_estimator.documents.supplier import parse_supplier, placeholder_bytes
 from kis_estimator.engine.model import (
     Customer,
     EngineResult,
@@ -143,6 +144,8 @@ def header(locale: Locale = "ko-KR") -> EstimateHeader:
         valid_until=date(2025, 12, 24),
         locale=locale,
         vat_pct=Decimal(10),
+        supplier=parse_supplier(placeholder_bytes()),
+        design_sha="0" * 64,
     )
 
 

@@ -18,7 +18,7 @@ SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in DOCUMENTS.rglob
 UNPRINTABLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
-BUILT = re.compile(r"^(group|chain)_")
+BUILT = re.compile(r"^(group|chain|gate)_")
 BY_VALUE = {
     "indoor", "outdoor", "surface", "flush", "floor", "pole", "steel", "sus201",
     "accessory", "terminal", "duct", "busbar",

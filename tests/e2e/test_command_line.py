@@ -188,8 +188,8 @@ def test_missing_main_warns_in_validate_and_is_proposed(tmp_path: Path) -> None:
 def test_english_where_the_terminal_is_english(tmp_path: Path) -> None:
     missing = tmp_path / "no.xlsx"
     korean, english = kis("validate", missing), kis("validate", missing, LANG="en_US.UTF-8")
-    assert "읽" in korean.stderr.decode()
-    assert "cannot be read" in english.stderr.decode()
+    assert "열 수 없습니다" in korean.stderr.decode()
+    assert "cannot be opened" in english.stderr.decode()
     assert (korean.returncode, english.returncode) == (2, 2)
 
 

@@ -60,7 +60,8 @@ def test_choice(spec: BreakerSpec, brand: str, sku: str, code: str | None) -> No
     ("spec", "code", "named"),
     [
         (row("MCCB 3P 80"), "UNKNOWN_RATING", [75, 100]),
-        (row("MCCB 1P 20"), "UNKNOWN_RATING", []),
+        (row("MCCB 1P 20"), "UNKNOWN_POLES", None),
+        (row("MCCB 3P 100", model="ZZZZZZ"), "UNKNOWN_MODEL_FAR", None),
         (row("MCCB 3P 900"), "UNKNOWN_RATING", [800]),
         (row("MCCB 4P 200/225"), "AT_EXCEEDS_AF", None),
         (row("MCCB 3P 100", model="ABN-1003"), "UNKNOWN_MODEL", None),
@@ -120,6 +121,16 @@ def test_spd_brings_a_labelled_breaker_without_load() -> None:
     assert (result.phase.r_a, result.phase.s_a, result.phase.t_a) == (40, 40, 40)
     cards = next(line for line in result.lines if line.sku == "NP-CARD")
     assert cards.quantity == 8
+
+
+def test_an_spd_breaker_in_the_schedule_serves_the_spd() -> None:
+    listed = row("MCCB 4P 50/50", load_a=Decimal(0), label="SPD용")
+    result = design(
+        panel(row("main MCCB 4P 100"), listed, row("ELB 2P 20", 6), accessories="SPD-4P-T2*2")
+    )
+    surge = [c.item.sku for c in result.devices.circuits if c.is_spd]
+    assert surge == ["SBS-54-50A", "SBS-54-40A"]
+    assert result.layout.rdf == Decimal("0.6")
 
 
 def test_spares_take_pitch_but_neither_load_nor_price() -> None:

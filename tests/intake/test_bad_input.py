@@ -100,6 +100,11 @@ FILES: list[tuple[str, str, Callable[[], bytes], str]] = [
      lambda: book({"A": [["x"]] * 6000, "B": [["x"]] * 4001}), "TOO_MANY_ROWS"),
     ("10,001 lines", "a.csv", lambda: b"a,b\n" * 10_001, "TOO_MANY_ROWS"),
     ("10,001 lines of text", "a.txt", lambda: b"a\n" * 10_001, "TOO_MANY_ROWS"),
+    ("too much text", "a.txt", ("2P 20A, " * 15_000).encode, "TOO_MUCH_TEXT"),
+    ("too much text in a table", "a.csv",
+     ("품명,수량\n" + f"{'x' * 400},1\n" * 3_000).encode, "TOO_MUCH_TEXT"),
+    ("too much text in cells", "a.xlsx",
+     lambda: book({"A": [HEADER, *[["x" * 500] * 8] * 600]}), "TOO_MUCH_TEXT"),
     ("empty tabs", "a.xlsx", lambda: book({"A": [], "B": []}), "FILE_EMPTY"),
     ("no header", "a.xlsx", lambda: book({"A": GOOD[2:]}), "NO_HEADER"),
     ("no header, no breaker", "a.xlsx", lambda: book({"A": [["x"]]}), "NO_HEADER"),
@@ -187,6 +192,11 @@ def test_error_values(vocabulary: Vocabulary) -> None:
     reading = read(book({"A": rows}), "a.xlsx", vocabulary, "ko-KR")
     assert codes(reading.errors) == [("CELL_ERROR", 5)]
     assert codes(reading.warnings) == [("CELL_ERROR_PRICE", 6)]
+
+
+def test_a_long_cell(vocabulary: Vocabulary) -> None:
+    reading = read_rows([*GOOD[1:], [3, "분기", "2P 20A" + " x" * 300, "EA", 1]], vocabulary)
+    assert codes(reading.errors) == [("CELL_TOO_LONG", 5)]
 
 
 ROWS = [

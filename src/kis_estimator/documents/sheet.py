@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, get_args
 
+from kis_estimator.documents.checks import CheckRow, design_checks
 from kis_estimator.documents.lettering import clean
+from kis_estimator.documents.loads import LoadSchedule, load_schedule
+from kis_estimator.documents.supplier import Supplier
 from kis_estimator.documents.texts import Texts, date_text, say, texts
 from kis_estimator.engine.model import (
     BreakerItem,
@@ -39,6 +42,8 @@ class EstimateHeader:
     valid_until: dt.date
     locale: Locale
     vat_pct: Decimal
+    supplier: Supplier
+    design_sha: str
     exclusions: tuple[str, ...] = ()
 
 
@@ -79,6 +84,7 @@ class PanelTable:
     unit_price: int
     amount: int
     groups: tuple[ItemGroup, ...]
+    loads: LoadSchedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +115,10 @@ class Quotation:
     vat_pct: Decimal
     sample: bool
     exclusions: tuple[str, ...]
+    supplier: Supplier
+    checks: tuple[CheckRow, ...]
+    design_sha: str
+    rule_set: str
     locale: Locale
 
     @property
@@ -144,6 +154,10 @@ def build_quotation(result: EngineResult, header: EstimateHeader) -> Quotation:
         vat_pct=header.vat_pct,
         sample=result.catalog_is_sample,
         exclusions=tuple(filter(None, map(clean, header.exclusions))),
+        supplier=header.supplier,
+        checks=design_checks(result, words),
+        design_sha=header.design_sha,
+        rule_set=result.rule_set,
         locale=header.locale,
     )
 
@@ -192,6 +206,7 @@ def _panel_table(number: int, panel: PanelResult, words: Texts) -> PanelTable:
         unit_price=panel.lines_sum,
         amount=panel.lines_sum * panel.quantity,
         groups=_groups(panel.lines, words),
+        loads=load_schedule(panel),
     )
 
 

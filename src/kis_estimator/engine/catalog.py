@@ -77,6 +77,10 @@ class Catalog:
             )
         )
 
+    def poles(self, category: str) -> tuple[int, ...]:
+        """Return the pole counts that a kind is sold with, rising."""
+        return tuple(sorted({poles for kind, poles, _ in self._by_rating if kind == category}))
+
     def of_model(self, model: str) -> Sequence[BreakerItem]:
         """Return the ratings of a model, any letter case; empty when it is unknown."""
         return self._by_model.get(model.upper(), ())

@@ -65,14 +65,7 @@ def choose(spec: BreakerSpec, brand: str, catalog: Catalog, rules: SelectionRule
         raise KisError.of("UNKNOWN_BRAND", brand=brand, known=catalog.brands)
     pool = catalog.rated(spec.category, spec.poles, spec.rated_current_a)
     if not pool:
-        known = catalog.ratings(spec.category, spec.poles)
-        kind = f"{spec.category} {spec.poles}P"
-        raise KisError.of(
-            "UNKNOWN_RATING",
-            rating=spec.rated_current_a,
-            kind=kind,
-            nearest=_neighbours(spec.rated_current_a, known),
-        )
+        raise KisError(_unknown_rating(spec, catalog))
     others = [name for name in catalog.brands if name != brand]
     tiers = (True, False) if spec.tier else (True,)
     for name in (brand, *others):
@@ -90,6 +83,19 @@ def choose(spec: BreakerSpec, brand: str, catalog: Catalog, rules: SelectionRule
         f"{b.model} {b.frame_af}AF {b.breaking_capacity_ka.normalize():f}kA" for b in shortlist
     ]
     raise KisError.of("NO_BREAKER", request=describe(spec), nearest=nearest)
+
+
+def _unknown_rating(spec: BreakerSpec, catalog: Catalog) -> Notice:
+    ratings = catalog.ratings(spec.category, spec.poles)
+    if not ratings:
+        known = [f"{poles}P" for poles in catalog.poles(spec.category)]
+        params = {"kind": spec.category, "poles": f"{spec.poles}P", "known": known}
+        return Notice("UNKNOWN_POLES", params)
+    kind = f"{spec.category} {spec.poles}P"
+    nearest = _neighbours(spec.rated_current_a, ratings)
+    return Notice(
+        "UNKNOWN_RATING", {"rating": spec.rated_current_a, "kind": kind, "nearest": nearest}
+    )
 
 
 def _in_brand(
@@ -159,7 +165,8 @@ def _of_model(spec: BreakerSpec, catalog: Catalog, rules: SelectionRules) -> Bre
     items = catalog.of_model(model)
     if not items:
         nearest = difflib.get_close_matches(model.upper(), catalog.models, n=3, cutoff=0.5)
-        raise KisError.of("UNKNOWN_MODEL", model=model, nearest=nearest)
+        code = "UNKNOWN_MODEL" if nearest else "UNKNOWN_MODEL_FAR"
+        raise KisError.of(code, model=model, nearest=nearest)
     for item in items:
         if item.rated_current_a != spec.rated_current_a:
             continue
@@ -294,13 +301,18 @@ def _circuits(
     catalog: Catalog,
     rules: Rules,
 ) -> tuple[Circuit, ...]:
-    """Expand quantities and sort: poles, frame, AT falling, equal ones in the request's order."""
-    rows = [(row, item, False) for row, item in chosen if row.role == "branch"]
+    """Expand quantities and sort: poles, frame, AT falling, equal ones in the request's order.
+
+    Each SPD asked for gets a breaker, unless the schedule lists one labelled for it.
+    """
+    label = rules.selection.spd_label
+    rows = [(row, item, row.label == label) for row, item in chosen if row.role == "branch"]
     surge = sum(
         use.quantity for use in accessories if use.item.category == rules.selection.spd_category
     )
-    if surge:
-        row, item = _spd_breaker(surge, brand, catalog, rules.selection)
+    missing = surge - sum(row.quantity for row, _, is_spd in rows if is_spd)
+    if missing > 0:
+        row, item = _spd_breaker(missing, brand, catalog, rules.selection)
         rows.append((row, item, True))
     rows.sort(key=lambda r: (-r[1].poles, -r[1].frame_af, -r[1].rated_current_a))
     circuits: list[Circuit] = []

@@ -30,11 +30,6 @@ class Block:
     is_priced: bool = False
     rows: list[int] = field(default_factory=list)
 
-    @property
-    def has_breakers(self) -> bool:
-        """Return whether any row is a breaker."""
-        return any(item.breaker is not None for _, item in self.items)
-
 
 def build_panel(
     block: Block, name: str, sheet: str, vocabulary: Vocabulary, report: Report

@@ -10,7 +10,7 @@ from kis_estimator.intake.grid import Row, Tab
 from kis_estimator.intake.header import find_header
 
 MAX_ROWS = 10_000
-MAX_TABLE_CHARS = 2_000_000
+MAX_TABLE_CHARS = 1_000_000
 MAX_TEXT_CHARS = 100_000
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _DELIMITERS = (",", ";", "\t")
@@ -44,8 +44,6 @@ def read_table(text: str, name: str, *, required: bool) -> Tab | None:
 
     Without any header it is None, unless a table is required (a .csv): then the first delimiter's.
     """
-    if required and len(text) > MAX_TABLE_CHARS:
-        raise KisError.of("TOO_MUCH_TEXT")
     best: tuple[int, Tab] | None = None
     problem: KisError | None = None
     for delimiter in _DELIMITERS:
@@ -61,6 +59,8 @@ def read_table(text: str, name: str, *, required: bool) -> Tab | None:
         if best is None or columns > best[0]:
             best = columns, tab
     if best is not None and (best[0] or required):
+        if len(text) > MAX_TABLE_CHARS:
+            raise KisError.of("TOO_MUCH_TEXT")
         return best[1]
     if problem is not None and required:
         raise problem

@@ -40,7 +40,6 @@ class TextReading:
     project: str | None = None
     wide: Wishes = field(default_factory=Wishes)
     block: Block = field(default_factory=lambda: Block(wishes=Wishes()))
-    titles: int = 0
 
     def run(self, lines: Sequence[tuple[int, str]]) -> TextReading:
         """Read all lines and return this reading."""

@@ -202,6 +202,9 @@ def tokenize(folded: str, vocabulary: Vocabulary) -> list[Token]:
     """Return what an already folded text says, in order; unknown words are `code` tokens."""
     scanner, tokens, position = _scanner(vocabulary), [], 0
     while position < len(folded):
+        if folded[position] == " ":
+            position += 1
+            continue
         match = scanner.match(folded, position)
         if match is None or match.end() == position:
             position += 1

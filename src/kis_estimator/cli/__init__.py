@@ -96,7 +96,7 @@ def estimate(
             accept_proposed_main=accept_proposed_main,
         )
         run = service.estimate(reading, options, engine, emit)
-        folder = service.write(run, output)
+        folder = service.write(run.files, run.number, output)
     if as_json:
         _print_json(run.response)
     elif not quiet:
@@ -187,7 +187,3 @@ def _print_json(value: dict[str, Any]) -> None:
 def main() -> None:
     """Run the command line."""
     app()
-
-
-if __name__ == "__main__":
-    main()

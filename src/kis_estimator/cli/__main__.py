@@ -1,0 +1,5 @@
+"""`python -m kis_estimator.cli`."""
+
+from kis_estimator.cli import main
+
+main()

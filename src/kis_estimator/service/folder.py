@@ -1,0 +1,55 @@
+"""The folder of a run: its number, and writing it whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+
+from kis_estimator.errors import KisError
+
+SEOUL = timezone(timedelta(hours=9), "KST")
+
+
+def today() -> date:
+    """Return today's date in Seoul."""
+    return datetime.now(SEOUL).date()
+
+
+def next_number(folder: Path, day: date) -> str:
+    """Return the next free number KIS-YYYYMMDD-NNNN of a day in a folder."""
+    prefix = f"KIS-{day:%Y%m%d}-"
+    taken = [
+        int(path.name.removeprefix(prefix))
+        for path in folder.glob(f"{prefix}*")
+        if path.name.removeprefix(prefix).isdecimal()
+    ]
+    return f"{prefix}{max(taken, default=0) + 1:04d}"
+
+
+def write(files: Mapping[str, bytes], number: str, folder: Path) -> Path:
+    """Write the files as `folder/<number>`, whole or not at all.
+
+    Raises NUMBER_TAKEN or FOLDER_UNWRITABLE.
+    """
+    target = folder / number
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".kis-", dir=folder))
+    except OSError as error:
+        raise KisError.of("FOLDER_UNWRITABLE", folder=str(folder), reason=error.strerror) from error
+    try:
+        for name, content in files.items():
+            path = draft / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        draft.chmod(0o755)
+        draft.rename(target)
+    except OSError as error:
+        code = "NUMBER_TAKEN" if target.exists() else "FOLDER_UNWRITABLE"
+        raise KisError.of(code, number=number, folder=str(folder), reason=error.strerror) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
