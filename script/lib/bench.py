@@ -101,7 +101,15 @@ def stage_times(request: EstimateRequest, engine: object) -> dict[str, float]:
 
 def cold(root: Path, schedule: Path) -> dict[str, object]:
     """Run the whole command as a fresh process several times; report time and peak memory."""
-    command = [sys.executable, "-P", "-m", "kis_estimator.cli", "estimate", str(schedule), "--quiet"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "kis_estimator.cli",
+        "estimate",
+        str(schedule),
+        "--quiet",
+    ]
     times, peaks, codes = [], [], set()
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(COLD_RUNS):

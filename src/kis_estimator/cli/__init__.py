@@ -30,6 +30,10 @@ app = typer.Typer(
 Input = Annotated[
     str, typer.Argument(metavar="INPUT", help=".xlsx .xls .csv .txt .json, - = stdin")
 ]
+DocumentsIn = Annotated[
+    Locale | None,
+    typer.Option("--locale", help="문서와 화면의 언어 / language of documents and screen"),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON만 출력 / print the JSON alone")]
 
 
@@ -73,6 +77,7 @@ def estimate(
         bool,
         typer.Option("--accept-proposed-main", help="제안된 메인 적용 / accept a proposed main"),
     ] = False,
+    documents_in: DocumentsIn = None,
     as_json: AsJson = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="오류만 출력 / print errors only")
@@ -81,18 +86,19 @@ def estimate(
     """스케줄을 읽어 설계하고 견적합니다. Design and price a schedule."""
     from kis_estimator import service, terminal
 
-    locale = terminal_locale()
+    locale = documents_in or terminal_locale()
     with _errors(locale), terminal.progress(locale, show=not quiet and not as_json) as emit:
         data, name = _read_input(source)
         chosen = _date(day)
         engine = service.load_engine()
-        reading = service.read(data, name, engine, locale)
+        reading = service.read(data, name, engine, documents_in or "ko-KR")
         options = service.Options(
             date=chosen,
             number=_checked(number) or service.next_number(output, chosen),
             customer=customer,
             project=project,
             brand=_brand(brand, engine.catalog.brands),
+            locale=documents_in,
             accept_proposed_main=accept_proposed_main,
         )
         run = service.estimate(reading, options, engine, emit)
@@ -186,4 +192,4 @@ def _print_json(value: dict[str, Any]) -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="kis")

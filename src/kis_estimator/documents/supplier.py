@@ -66,7 +66,7 @@ def parse_supplier(data: bytes, seal: bytes | None = None) -> Supplier:
 def _value(name: str, value: object) -> str | tuple[str, ...]:
     texts = value if name == "notes" else [value]
     if not isinstance(texts, list):
-        raise ValueError("a list of texts is needed")
+        raise ValueError("a list of texts is needed")  # noqa: TRY004 - reported like the rest
     for text in texts:
         if not isinstance(text, str) or not 0 < len(text.strip()) <= _TEXT_LIMIT:
             raise ValueError(f"a text of 1 to {_TEXT_LIMIT} characters is needed")

@@ -37,6 +37,7 @@ class Options:
     customer: str | None = None
     project: str | None = None
     brand: str | None = None
+    locale: Locale | None = None
     accept_proposed_main: bool = False
     supplier: Supplier = field(default_factory=lambda: parse_supplier(placeholder_bytes()))
 
@@ -86,19 +87,7 @@ def estimate(
     )
     clock.lap("engine")
     given = intake.dump_request(result.request)
-    header = EstimateHeader(
-        number=options.number,
-        revision=1,
-        date=options.date,
-        valid_until=options.date + timedelta(days=request.valid_days),
-        locale=request.locale,
-        vat_pct=engine.rules.pricing.vat_pct,
-        supplier=options.supplier,
-        design_sha=evidence.design_sha(given, result),
-        exclusions=tuple(
-            notice.text for notice in reading.skipped if notice.row is not None and notice.text
-        ),
-    )
+    header = _header(result, reading, options, engine, evidence.design_sha(given, result))
     quotation = build_quotation(result, header)
     documents = {"quotation.xlsx": render_workbook(quotation)}
     clock.lap("xlsx")
@@ -133,10 +122,32 @@ def estimate(
     return Estimate(result, evidence.plain(answer), everything)
 
 
+def _header(
+    result: EngineResult, reading: intake.Reading, options: Options, engine: Engine, design_sha: str
+) -> EstimateHeader:
+    """Return what the documents say beside the engine's figures."""
+    request = result.request
+    return EstimateHeader(
+        number=options.number,
+        revision=1,
+        date=options.date,
+        valid_until=options.date + timedelta(days=request.valid_days),
+        locale=request.locale,
+        vat_pct=engine.rules.pricing.vat_pct,
+        supplier=options.supplier,
+        design_sha=design_sha,
+        exclusions=tuple(
+            notice.text for notice in reading.skipped if notice.row is not None and notice.text
+        ),
+    )
+
+
 def _with_options(request: EstimateRequest, options: Options) -> EstimateRequest:
     """Return the request with the caller's customer, project and brand."""
     if options.customer is not None:
         request = replace(request, customer=replace(request.customer, name=options.customer))
+    if options.locale is not None:
+        request = replace(request, locale=options.locale)
     if options.project is not None:
         request = replace(request, project=options.project)
     if options.brand is not None:
