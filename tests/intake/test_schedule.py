@@ -176,7 +176,6 @@ def test_the_first_largest_row_is_the_main(vocabulary: Vocabulary) -> None:
     [1, "MCCB", "4P 60A", "", 1],  # not the largest
     [1, "MCCB", "4P 100A", "", 2],  # not one
     [1, "분기", "MCCB 4P 100A", "", 1],  # says that it is a branch
-    [1, "MCCB", "2P 100A", "", 1],  # cannot feed four poles
 ])  # fmt: skip
 def test_no_main(first: list[Any], vocabulary: Vocabulary) -> None:
     reading = read_rows([first, [2, "MCCB", "4P 75A", "", 3]], vocabulary)

@@ -306,7 +306,7 @@ def _circuits(
     Each SPD asked for gets a breaker, unless the schedule lists one labelled for it.
     """
     label = rules.selection.spd_label
-    rows = [(row, item, row.label == label) for row, item in chosen if row.role == "branch"]
+    rows = [(r, item, label in (r.label or "")) for r, item in chosen if r.role == "branch"]
     surge = sum(
         use.quantity for use in accessories if use.item.category == rules.selection.spd_category
     )

@@ -80,12 +80,11 @@ def _with_main(rows: list[tuple[Place, Item]], report: Report) -> tuple[BreakerS
 
 
 def _can_be_main(first: BreakerSpec, breakers: list[BreakerSpec]) -> bool:
-    """Return whether an unmarked first row is the main: one of it, the largest, with all poles."""
+    """Return whether an unmarked first row is the main: one of it, and none larger."""
     return (
         first.quantity == 1
         and first.load_a != 0
         and first.rated_current_a >= max(breaker.rated_current_a for breaker in breakers)
-        and first.poles >= max(breaker.poles for breaker in breakers)
     )
 
 
