@@ -1,9 +1,10 @@
 """Bills of materials worked out by hand."""
 
+import tomllib
 from decimal import Decimal
 
 import pytest
-from tests.engine.panels import codes, design, panel, row, run
+from tests.engine.panels import codes, design, panel, row, rule_bytes, run
 
 from kis_estimator.engine.model import AccessorySpec, PanelResult, PanelSpec
 from kis_estimator.errors import KisError
@@ -67,6 +68,21 @@ def test_lines_stand_in_the_order_of_the_quotation() -> None:
     branches = [line for line in design(LP2).lines if line.group == "branch"]
     assert [line.sku for line in branches] == ["SES-54-40A", "SIE-32-20A", "SIB-32-20A"]
     assert all(line.rule for line in design(LP2).lines)
+
+
+def test_every_line_names_a_rule_of_the_rule_file() -> None:
+    table = tomllib.loads(rule_bytes().decode())
+    known = {
+        f"{section}.{name}"
+        for section in ("selection", "enclosure", "accessories", "bom")
+        for name in table[section]
+    }
+    spec = PanelSpec(
+        name="A", breakers=LP2.breakers, mounting="floor",
+        accessories=(*LP2.accessories, AccessorySpec(sku="P-COVER"), AccessorySpec(sku="SPD-4P-T2")),
+    )  # fmt: skip
+    for line in (*design(spec).lines, *design(LP2).lines):
+        assert line.rule == "asked" if line.group == "optional" else line.rule in known
 
 
 def test_direct_meter_becomes_a_ct_meter_above_120_a() -> None:

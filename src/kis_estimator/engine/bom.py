@@ -104,7 +104,7 @@ class _Writer:
         form = f"{self.text(box.location)} {self.text(box.mounting)}"
         sheet = f"{self.text(box.material)} {box.thickness_mm.normalize():f}T"
         spec = f"{self.text('custom') if box.custom else box.sku} {size} {sheet} {box.ip_rating}"
-        rule = "enclosure.custom" if box.custom else "enclosure.fit_score_gate"
+        rule = "enclosure.custom_base_krw" if box.custom else "enclosure.fit_score_gate"
         make = partial(self._one, "enclosure")
         yield replace(
             make(box.sku, "enclosure", spec, Decimal(box.unit_price_krw), rule),
@@ -132,7 +132,9 @@ class _Writer:
 
     def breakers(self) -> Iterator[Article]:
         """The main, then the branches: poles, AT falling, equal ones in one line."""
-        main = self._breaker("main", self.devices.main, self.devices.main_spec, 1, "selection.main")
+        main = self._breaker(
+            "main", self.devices.main, self.devices.main_spec, 1, "selection.tier_order"
+        )
         yield main
         groups: Counter[tuple[BreakerItem, int | None, bool]] = Counter()
         specs: dict[tuple[BreakerItem, int | None, bool], BreakerSpec] = {}
@@ -142,7 +144,7 @@ class _Writer:
             specs[key] = circuit.spec
         for key in sorted(groups, key=_quotation_order):
             item, _, is_spd = key
-            rule = "selection.spd_rating_a" if is_spd else "selection.branch"
+            rule = "selection.spd_rating_a" if is_spd else "selection.tier_order"
             yield self._breaker("branch", item, specs[key], groups[key], rule)
 
     def _breaker(

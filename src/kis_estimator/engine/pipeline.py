@@ -139,7 +139,7 @@ def run(
         panels=panels,
         totals=totals,
         gates=(*gates, *LATER_GATES),
-        findings=tuple(_quote_findings(request, catalog, rules)),
+        findings=tuple(_quote_findings(request, rules)),
         catalog_sha=catalog.sha,
         catalog_is_sample=catalog.sample,
         rule_set=rules.rule_set,
@@ -311,18 +311,12 @@ def _result(
     )
 
 
-def _quote_findings(request: EstimateRequest, catalog: Catalog, rules: Rules) -> Iterator[Finding]:
+def _quote_findings(request: EstimateRequest, rules: Rules) -> Iterator[Finding]:
     """Yield what concerns the quote as a whole."""
     limit = rules.pricing.discount_approval_pct
     if request.pricing.discount_pct > limit:
         yield rules.finding(
             "DISCOUNT_APPROVAL", request.locale, discount=request.pricing.discount_pct, limit=limit
-        )
-    if not request.customer.name:
-        yield rules.finding("CUSTOMER_BLANK", request.locale)
-    if catalog.sample:
-        yield rules.finding(
-            "SAMPLE_PRICES", request.locale, book=f"{catalog.name} {catalog.version}"
         )
 
 
