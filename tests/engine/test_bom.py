@@ -72,11 +72,8 @@ def test_lines_stand_in_the_order_of_the_quotation() -> None:
 
 def test_every_line_names_a_rule_of_the_rule_file() -> None:
     table = tomllib.loads(rule_bytes().decode())
-    known = {
-        f"{section}.{name}"
-        for section in ("selection", "enclosure", "accessories", "bom")
-        for name in table[section]
-    }
+    sections = ("selection", "enclosure", "accessories", "bom")
+    known = {f"{section}.{name}" for section in sections for name in table[section]}
     spec = PanelSpec(
         name="A", breakers=LP2.breakers, mounting="floor",
         accessories=(*LP2.accessories, AccessorySpec(sku="P-COVER"), AccessorySpec(sku="SPD-4P-T2")),

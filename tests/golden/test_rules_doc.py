@@ -13,8 +13,8 @@ from typing import Any
 
 RULES = "src/kis_estimator/data/rules/kr-panel.toml"
 HEAD = (
-    "Rule set `{rules}`, from [`kr-panel.toml`](../{path}). The names are the rule ids of the bill of"
-    " materials. § is the section of the shop's panel estimating rules: 2 selection, 3 phases,"
+    "Rule set `{rules}`, from [`kr-panel.toml`](../{path}). The names are the rule ids of the bill"
+    " of materials. § is the section of the shop's panel estimating rules: 2 selection, 3 phases,"
     " 4 layout, 5 enclosure, 6 bill of materials, 7 reading schedules, 8 temperature rise."
 )
 SECTIONS = {
