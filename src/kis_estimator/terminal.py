@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from kis_estimator.engine.pipeline import Emit, Event
+from kis_estimator.engine.rules import Rules
 from kis_estimator.errors import Locale, Notice, say
 from kis_estimator.intake import Reading
 from kis_estimator.service import Estimate, noticed
 
 _MARKS = {True: "[green]✔[/]", False: "[red]✘[/]", None: "[dim]–[/]"}
+_BASES = {
+    "proven optimal": "BASIS_optimal",
+    "not run": "BASIS_not_run",
+    "single-phase panels only": "BASIS_single_phase",
+}
 _SEVERITY_STYLE = {
     "violation": "bold red",
     "warning": "yellow",
@@ -120,8 +126,13 @@ def print_reading(reading: Reading, locale: Locale) -> None:
         console.print(f"[green]✔[/] {say('READ_OK', locale, panels=len(reading.panels))}")
 
 
-def print_estimate(run: Estimate, reading: Reading, folder: Path, locale: Locale) -> None:
-    """Print panels, findings, gates, totals and where the documents are."""
+def print_estimate(
+    run: Estimate, reading: Reading, folder: Path, rules: Rules, locale: Locale
+) -> None:
+    """Print panels, findings, gates, totals and where the documents are.
+
+    Findings are said in the terminal's language, whatever the documents' is.
+    """
     console = _stdout()
     for notice in noticed(reading):
         console.print(f"[yellow]{say('LABEL_warning', locale)}[/] {_placed(notice, locale)}")
@@ -131,7 +142,8 @@ def print_estimate(run: Estimate, reading: Reading, folder: Path, locale: Locale
             style = _SEVERITY_STYLE[finding["severity"]]
             label = say(f"SEVERITY_{finding['severity']}", locale)
             panel = f"[{finding['panel']}] " if finding.get("panel") else ""
-            console.print(f"[{style}]{label}[/] {escape(panel + finding['message'])}")
+            message = _said(finding["code"], finding.get("figures", {}), rules, locale)
+            console.print(f"[{style}]{label}[/] {escape(panel + message)}")
     console.print(_gate_table(run.response["gates"], locale))
     totals = run.result.totals
     console.print(
@@ -142,6 +154,14 @@ def print_estimate(run: Estimate, reading: Reading, folder: Path, locale: Locale
     if advisories:
         console.print(f"[dim]{say('ADVISORIES', locale, count=advisories)}[/]")
     console.print(f"→ {escape(str(folder))}")
+
+
+def _said(code: str, figures: Mapping[str, Any], rules: Rules, locale: Locale) -> str:
+    """Return the text of a finding: the engine's from its rules, others from the message table."""
+    if code in rules.codes:
+        return rules.finding(code, locale, **figures).message
+    notice = Notice(code, figures)
+    return ". ".join(filter(None, (notice.message(locale), notice.hint(locale))))
 
 
 def _table(locale: Locale, *columns: str) -> Table:
@@ -157,7 +177,9 @@ def _panel_table(run: Estimate, locale: Locale) -> Table:
     )
     for panel in run.result.panels:
         phase = panel.phase
-        proof = "" if phase is None else f"{phase.imbalance_pct:.2f} % {phase.proof}"
+        proof = ""
+        if phase is not None:
+            proof = f"{phase.imbalance_pct:.2f} % {say(f'PROOF_{phase.proof}', locale)}"
         table.add_row(
             escape(panel.name),
             str(panel.quantity),
@@ -176,8 +198,15 @@ def _gate_table(gates: list[dict[str, Any]], locale: Locale) -> Table:
     table = _table(locale, "gate", "value", "limit", "passed")
     for gate in gates:
         mark = _MARKS[gate["passed"]]
-        basis = gate.get("basis")
-        value = "–" if gate["value"] is None else str(gate["value"])
-        note = f" {basis}" if basis else ""
-        table.add_row(f"{gate['stage']}.{gate['name']}", value, str(gate["limit"]), mark + note)
+        basis = _BASES.get(gate.get("basis", ""))
+        note = f" {say(basis, locale)}" if basis else ""
+        name = f"{gate['stage']}.{gate['name']}"
+        table.add_row(name, _shown(gate["value"]), _shown(gate["limit"]), mark + note)
     return table
+
+
+def _shown(value: object) -> str:
+    """Return a gate's value as a person reads it."""
+    if isinstance(value, bool):
+        return "✔" if value else "✘"
+    return "–" if value is None else str(value)

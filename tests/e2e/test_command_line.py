@@ -175,6 +175,12 @@ def test_validate_prints_json_alone_also_on_exit_2(tmp_path: Path) -> None:
     assert "75" in response["errors"][0]["message"]
 
 
+def test_validate_of_a_missing_file_prints_json_too(tmp_path: Path) -> None:
+    done = kis("validate", tmp_path / "no.csv", "--json")
+    assert done.returncode == 2
+    assert [e["code"] for e in json.loads(done.stdout)["errors"]] == ["INPUT_UNREADABLE"]
+
+
 def test_missing_main_warns_in_validate_and_is_proposed(tmp_path: Path) -> None:
     schedule = tmp_path / "schedule.csv"
     schedule.write_text("품명,규격,수량\n누전차단기,2P 20A,12\n", encoding="utf-8")
@@ -194,7 +200,14 @@ def test_english_where_the_terminal_is_english(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("estimate", "x", "--date", "31.1.2026"), ("nothing",), ("estimate",)]
+    "arguments",
+    [
+        ("estimate", "x", "--date", "31.1.2026"),
+        ("estimate", "x", "--date", "9999-12-31"),
+        ("estimate", "x", "--date", "2026-W01-1"),
+        ("nothing",),
+        ("estimate",),
+    ],
 )
 def test_a_wrong_call_ends_with_2(arguments: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "x").write_text("메인 4P 50A, 누전 2P 20A 2개")

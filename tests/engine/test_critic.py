@@ -89,7 +89,7 @@ def test_main_overload_is_a_violation_only_when_every_load_is_stated() -> None:
 def test_imbalance_above_the_gate_passes_only_when_proven_optimal() -> None:
     outcome = run(panel(row("main MCCB 4P 100"), row("ELB 2P 20", 20)))
     gate = next(g for g in outcome.gates if g.name == "phase_imbalance_pct")
-    assert (gate.passed, gate.value, gate.basis) == (True, 15, "proven optimal (residue)")
+    assert (gate.passed, gate.value, gate.basis) == (True, 15, "proven optimal")
     finding = next(f for f in outcome.panels[0].findings if f.code == "IMBALANCE_OPTIMAL")
     assert (finding.severity, finding.figures["count"], finding.figures["load"]) == (
         "warning",
@@ -105,6 +105,8 @@ def test_imbalance_above_the_gate_passes_only_when_proven_optimal() -> None:
 def test_feeding_and_breaking_capacity() -> None:
     single = design(panel(row("main MCCB 2P 50"), row("MCCB 3P 30")))
     assert "POLES_ABOVE_MAIN" in codes(single)
+    surge = design(panel(row("main MCCB 2P 50"), row("ELB 2P 20", 3), accessories="SPD-4P-T2"))
+    assert "POLES_ABOVE_MAIN" in codes(surge)
     assert "NEUTRAL_MISSING" in codes(design(panel(row("main MCCB 3P 100"), row("ELB 2P 20", 3))))
     weak = next(f for f in SOUND.findings if f.code == "BRANCH_KA")
     assert (weak.figures["count"], weak.figures["lowest"]) == (12, Decimal("2.5"))

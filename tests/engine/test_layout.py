@@ -163,6 +163,19 @@ def test_four_columns_where_two_would_be_taller_than_1600() -> None:
     assert not [f for f in four.findings if f.severity == "violation"]
 
 
+def test_a_wider_box_with_small_breakers_abreast_keeps_four_columns_within_the_limit() -> None:
+    tall = design(
+        panel(
+            row("main MCCB 4P 800/800"), row("ELB 2P 20", 120), row("ELB 2P 30", 40),
+            row("MCCB 3P 100", 5),
+        )
+    )  # fmt: skip
+    need = tall.enclosure.need
+    assert (need.columns, need.width_mm > need.shop_width_mm) == (4, True)
+    assert need.height_mm <= 2300
+    assert not [f for f in tall.findings if f.severity == "violation"]
+
+
 def test_contactors_bring_ducts_with_30_mm_beside_them() -> None:
     result = design(panel(row("main MCCB 4P 100"), row("ELB 3P 30", 6), accessories="MC-9*2"))
     ducts = [p for p in result.layout.placements if p.role == "duct"]

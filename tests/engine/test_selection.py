@@ -67,6 +67,7 @@ def test_choice(spec: BreakerSpec, brand: str, sku: str, code: str | None) -> No
         (row("MCCB 3P 100", model="ABN-1003"), "UNKNOWN_MODEL", None),
         (row("MCCB 3P 125", model="ABN-103"), "UNKNOWN_RATING", [100]),
         (row("MCCB 2P 100", model="ABN-103"), "MODEL_MISMATCH", None),
+        (row("MCCB 2P 20", model="SIB-32", voltage=380), "MODEL_MISMATCH", None),
         (row("MCCB 4P 800/800", breaking_capacity_ka=Decimal(100)), "NO_BREAKER", None),
     ],
 )
@@ -142,6 +143,23 @@ def test_spares_take_pitch_but_neither_load_nor_price() -> None:
     assert spared.layout.heat_w == without.layout.heat_w
     bought = [(line.sku, line.quantity) for line in spared.lines if line.group == "branch"]
     assert bought == [("SES-54-20A", 2)]
+
+
+@pytest.mark.parametrize(
+    ("spare", "body"),
+    [
+        (SpareSpec(poles=3), (130, 75)),  # the commonest 3P branch
+        (SpareSpec(frame_af=50), (130, 75)),
+        (SpareSpec(poles=4), (130, 100)),  # none in the panel: the catalogue's smallest
+        (SpareSpec(poles=2, frame_af=225), (165, 70)),
+        (SpareSpec(), (70, 33)),  # the commonest of all
+    ],
+)
+def test_a_spare_takes_the_body_that_it_names(spare: SpareSpec, body: tuple[int, int]) -> None:
+    rows = (row("main MCCB 4P 100"), row("ELB 2P 20", 6), row("MCCB 3P 50/30", 2))
+    result = design(panel(*rows, spares=(spare,)))
+    placed = next(p for p in result.layout.placements if p.role == "spare")
+    assert (placed.width_mm, placed.height_mm) == body
 
 
 def test_missing_main_is_proposed_and_taken_only_when_accepted() -> None:

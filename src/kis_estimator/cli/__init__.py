@@ -18,6 +18,7 @@ from kis_estimator.errors import KisError, Locale
 from kis_estimator.evidence import pretty
 
 GATE_FAILED, WRONG = 1, 2
+_DATE = re.compile(r"20\d\d-\d\d-\d\d")
 _NUMBER = re.compile(r"[A-Za-z0-9가-힣][A-Za-z0-9가-힣._-]{0,63}\Z")
 
 app = typer.Typer(
@@ -106,7 +107,7 @@ def estimate(
     if as_json:
         _print_json(run.response)
     elif not quiet:
-        terminal.print_estimate(run, reading, folder, locale)
+        terminal.print_estimate(run, reading, folder, engine.rules, locale)
     raise typer.Exit(0 if run.response["gatesPassed"] else GATE_FAILED)
 
 
@@ -116,9 +117,11 @@ def validate(source: Input, as_json: AsJson = False) -> None:
     from kis_estimator import service
 
     locale = terminal_locale()
-    with _errors(locale):
+    try:
         data, name = _read_input(source)
         reading = service.validate(data, name, service.load_engine(), locale)
+    except KisError as error:
+        reading = service.unreadable(error)
     if as_json:
         _print_json(service.validation_response(reading, locale))
     else:
@@ -150,9 +153,12 @@ def _date(text: str | None) -> date:
     if text is None:
         return today()
     try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise KisError.of("DATE_INVALID", text=text) from error
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or not _DATE.fullmatch(text):
+        raise KisError.of("DATE_INVALID", text=text)
+    return day
 
 
 def _checked(number: str | None) -> str | None:

@@ -254,7 +254,7 @@ class _Inspector:
                 rdf=rdf,
             )
         if self.devices.single_phase:
-            for circuit in loaded:
+            for circuit in self.devices.circuits:
                 if circuit.item.poles > main.poles:
                     yield self._finding(
                         "POLES_ABOVE_MAIN",

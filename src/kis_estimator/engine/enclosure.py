@@ -27,6 +27,7 @@ from kis_estimator.engine.units import ceil_to
 from kis_estimator.errors import KisError, Locale
 
 _SCORE = Decimal("0.0001")
+_WIDER_STEPS = 4
 
 
 class Extents(Protocol):
@@ -79,27 +80,34 @@ def required(
 ) -> EnclosureNeed:
     """Return the required size: max(shop formula, layout), and rounded up the made-to-measure box.
 
-    `extents(width_mm, columns)` is what the layout takes. Four columns are tried where two would be
-    taller than 1,600, and win by staying within the height limit, then by the smaller front.
+    `extents(width_mm, columns)` is what the layout takes. Where two columns would be taller than
+    1,600, four are tried in wider boxes; what stays within the height limit wins, then the smaller
+    front.
     """
-    need = _need(devices, extents, 2, rules)
+    need = _need(devices, extents, 2, 0, rules)
     if need.branches_mm <= rules.layout.four_columns_above_mm:
         return need
-    four = _need(devices, extents, 4, rules)
+    step = rules.enclosure.round_front_mm
+    wider = [_need(devices, extents, 4, extra * step, rules) for extra in range(_WIDER_STEPS)]
 
     def rank(option: EnclosureNeed) -> tuple[bool, int]:
         too_tall = option.height_mm > rules.layout.height_limit_mm
         return (too_tall, option.made_width_mm * option.made_height_mm)
 
-    return min(need, four, key=rank)
+    return min(need, *wider, key=rank)
 
 
 def _need(
-    devices: PanelDevices, extents: Callable[[int, int], Extents], columns: int, rules: Rules
+    devices: PanelDevices,
+    extents: Callable[[int, int], Extents],
+    columns: int,
+    wider_mm: int,
+    rules: Rules,
 ) -> EnclosureNeed:
+    """Return what a panel needs at the shop's width, or `wider_mm` more."""
     shop = rules.enclosure
     shop_width = _shop_width_mm(devices, extents, columns, rules)
-    width = max(shop_width, extents(shop_width, columns).least_width_mm)
+    width = max(shop_width, extents(shop_width, columns).least_width_mm) + wider_mm
     taken = extents(width, columns)
     height = max(taken.shop_height_mm, taken.layout_height_mm)
     bodies = (devices.main, *(c.item for c in devices.circuits))
@@ -175,7 +183,7 @@ def choose(
     """
     spec, gate = devices.spec, rules.enclosure.fit_score_gate
     asked = wish(spec, rules.enclosure)
-    judged = [(_judge(item, need, asked), item) for item in catalog.enclosures]
+    judged = [(_judge(item, need, asked, rules, locale), item) for item in catalog.enclosures]
     findings: list[Finding] = []
     if spec.mounting == "pole" and spec.location is None:
         findings.append(rules.finding("LOCATION_ASSUMED", locale, spec.name))
@@ -216,14 +224,21 @@ def choose(
     )
 
 
-def _judge(item: EnclosureItem, need: EnclosureNeed, asked: Wish) -> Candidate:
+def _judge(
+    item: EnclosureItem, need: EnclosureNeed, asked: Wish, rules: Rules, locale: Locale
+) -> Candidate:
+    """Score a stock box; the reason of a rejection is what it has, and what is asked for."""
+
+    def word(key: str) -> str:
+        return rules.text(key, locale)
+
     ip_ok = ip_at_least(item.ip_rating, asked.ip_rating)
     rejections = [
         text
         for text, fails in (
-            (f"{asked.mounting} mounting is made to measure", asked.mounting != "surface"),
-            (f"{item.material}, not {asked.material}", item.material != asked.material),
-            (f"{item.location}, not {asked.location}", item.location != asked.location),
+            (f"{word('surface')} ≠ {word(asked.mounting)}", asked.mounting != "surface"),
+            (f"{word(item.material)} ≠ {word(asked.material)}", item.material != asked.material),
+            (f"{word(item.location)} ≠ {word(asked.location)}", item.location != asked.location),
             (f"{item.ip_rating} < {asked.ip_rating}", not ip_ok),
             (f"W {item.width_mm} < {need.width_mm}", item.width_mm < need.width_mm),
             (f"H {item.height_mm} < {need.height_mm}", item.height_mm < need.height_mm),

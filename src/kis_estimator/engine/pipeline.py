@@ -362,7 +362,7 @@ def _breaker_gates(panels: list[_Placed], rules: Rules) -> Iterator[Gate]:
         failing = [p for p in phases if p.imbalance_pct > limit and not p.proven_optimal]
         worst = max(failing or phases, key=lambda p: p.imbalance_pct)
         above = worst.imbalance_pct > limit
-        basis = f"proven optimal ({worst.proof})" if above and worst.proven_optimal else None
+        basis = "proven optimal" if above and worst.proven_optimal else None
         yield Gate(
             stage="breaker",
             name="phase_imbalance_pct",

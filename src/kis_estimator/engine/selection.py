@@ -125,13 +125,18 @@ def _allowed(
 ) -> bool:
     if spec.breaking_capacity_ka and item.breaking_capacity_ka < spec.breaking_capacity_ka:
         return False
-    if item.tier == rules.small_tier and (spec.voltage or 0) > rules.small_device_voltage_v:
+    if _is_low_voltage(item, spec, rules):
         return False
     if spec.tier and named_tier:
         return item.tier == spec.tier
     if item.tier == rules.compact_tier:
         return _takes_compact(spec, rules)
     return True
+
+
+def _is_low_voltage(item: BreakerItem, spec: BreakerSpec, rules: SelectionRules) -> bool:
+    """Return whether a small device of 220 V is asked to break a higher voltage."""
+    return item.tier == rules.small_tier and (spec.voltage or 0) > rules.small_device_voltage_v
 
 
 def _takes_compact(spec: BreakerSpec, rules: SelectionRules) -> bool:
@@ -173,7 +178,13 @@ def _of_model(spec: BreakerSpec, catalog: Catalog, rules: SelectionRules) -> Bre
         short = spec.breaking_capacity_ka and item.breaking_capacity_ka < spec.breaking_capacity_ka
         frame = spec.frame_af or item.frame_af
         other_frame = frame_class(frame, rules) != frame_class(item.frame_af, rules)
-        if (item.category, item.poles) != (spec.category, spec.poles) or short or other_frame:
+        low_voltage = _is_low_voltage(item, spec, rules)
+        if (
+            (item.category, item.poles) != (spec.category, spec.poles)
+            or short
+            or other_frame
+            or low_voltage
+        ):
             real = (
                 f"{item.category} {item.poles}P {item.frame_af}AF {item.breaking_capacity_ka:f}kA"
             )
@@ -216,8 +227,8 @@ def select_panel(
 ) -> tuple[PanelDevices, tuple[Finding, ...]]:
     """Return the real devices of a panel and what differs from the request.
 
-    Raises one KisError with a notice per row that has no breaker, and NO_MAIN, MAIN_COUNT,
-    UNKNOWN_ACCESSORY or NO_SPARE_BODY.
+    Raises one KisError with a notice per row that has no breaker, and MAIN_COUNT, UNKNOWN_ACCESSORY
+    or NO_SPARE_BODY.
     """
     selection = rules.selection
     brand = panel_brand(spec, catalog, selection)
@@ -237,10 +248,8 @@ def select_panel(
             findings.append(_difference(choice, row, row.brand or brand, rules, locale, spec.name))
     mains = [(row, item) for row, item in chosen if row.role == "main"]
     if not problems and (len(mains) != 1 or mains[0][0].quantity != 1):
-        code = "MAIN_COUNT" if mains else "NO_MAIN"
-        problems.append(
-            Notice(code, {"panel": spec.name, "count": sum(r.quantity for r, _ in mains)})
-        )
+        count = sum(row.quantity for row, _ in mains)
+        problems.append(Notice("MAIN_COUNT", {"panel": spec.name, "count": count}))
     accessories: list[AccessoryUse] = []
     wishes = rules.accessories
     for asked in spec.accessories:
@@ -280,17 +289,21 @@ def _difference(
     choice: Choice, row: BreakerSpec, brand: str, rules: Rules, locale: Locale, panel: str
 ) -> Finding:
     item = choice.item
+
+    def tier(name: str | None) -> str:
+        return rules.text(name, locale) if name and name in rules.texts else str(name)
+
     return rules.finding(
         choice.code or "",
         locale,
         panel,
         request=describe(row),
         brand=item.brand if choice.code == "MIXED_BRAND" else brand,
-        asked=row.tier if choice.code == "TIER_CHANGED" else brand,
+        asked=tier(row.tier) if choice.code == "TIER_CHANGED" else brand,
         model=item.model,
         frame=item.frame_af,
         rating=item.rated_current_a,
-        tier=item.tier,
+        tier=tier(item.tier),
     )
 
 
@@ -358,17 +371,27 @@ def _spares(
     catalog: Catalog,
     rules: SelectionRules,
 ) -> Iterator[Spare]:
-    common = Counter(circuit.item for circuit in circuits if not circuit.is_spd).most_common(1)
     for spec in specs:
-        if spec.poles is None or spec.frame_af is None:
-            bodies = [common[0][0]] if common else []
+        like = [c.item for c in circuits if not c.is_spd and _is_body_of(c.item, spec, rules)]
+        if like:
+            body = Counter(like).most_common(1)[0][0]
         else:
-            wanted = (spec.poles, frame_class(spec.frame_af, rules))
-            bodies = [
-                b for b in catalog.breakers if (b.poles, frame_class(b.frame_af, rules)) == wanted
-            ]
-        if not bodies:
-            raise KisError.of("NO_SPARE_BODY", poles=spec.poles or "-", frame=spec.frame_af or "-")
-        body = min(bodies, key=lambda b: (b.brand != brand, b.tier == rules.compact_tier, b.sku))
+            bodies = [item for item in catalog.breakers if _is_body_of(item, spec, rules)]
+            if not bodies or spec.poles is spec.frame_af is None:
+                raise KisError.of(
+                    "NO_SPARE_BODY", poles=spec.poles or "-", frame=spec.frame_af or "-"
+                )
+            compact = rules.compact_tier
+            body = min(
+                bodies, key=lambda b: (b.brand != brand, b.frame_af, b.tier == compact, b.sku)
+            )
         for _ in range(spec.quantity):
             yield Spare(item=body)
+
+
+def _is_body_of(item: BreakerItem, spec: SpareSpec, rules: SelectionRules) -> bool:
+    """Return whether a breaker has the poles and the frame that a spare names, if it does."""
+    return spec.poles in (None, item.poles) and (
+        spec.frame_af is None
+        or frame_class(spec.frame_af, rules) == frame_class(item.frame_af, rules)
+    )

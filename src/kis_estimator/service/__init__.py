@@ -3,7 +3,14 @@
 from kis_estimator.service.engine import Engine, load_engine
 from kis_estimator.service.estimate import Estimate, Options, estimate
 from kis_estimator.service.folder import next_number, today, write
-from kis_estimator.service.reading import MAX_INPUT, noticed, read, validate, validation_response
+from kis_estimator.service.reading import (
+    MAX_INPUT,
+    noticed,
+    read,
+    unreadable,
+    validate,
+    validation_response,
+)
 
 __all__ = [
     "MAX_INPUT",
@@ -16,6 +23,7 @@ __all__ = [
     "noticed",
     "read",
     "today",
+    "unreadable",
     "validate",
     "validation_response",
     "write",

@@ -21,6 +21,11 @@ def read(data: bytes, filename: str, engine: Engine, locale: Locale) -> intake.R
     return intake.read(data, filename, engine.vocabulary, locale)
 
 
+def unreadable(error: KisError) -> intake.Reading:
+    """Return the reading of an input that could not be opened: its errors, and nothing else."""
+    return intake.Reading(request=None, errors=error.notices)
+
+
 def validate(data: bytes, filename: str, engine: Engine, locale: Locale) -> intake.Reading:
     """Read a schedule and propose a main for each panel without one (as a warning)."""
     reading = read(data, filename, engine, locale)
