@@ -15,8 +15,9 @@ from rich.table import Table
 from kis_estimator.engine.pipeline import Emit, Event
 from kis_estimator.engine.rules import Rules
 from kis_estimator.errors import Locale, Notice, say
+from kis_estimator.evidence.canonical import plain
 from kis_estimator.intake import Reading
-from kis_estimator.service import Estimate, noticed
+from kis_estimator.service import Estimate, Outcome, noticed
 
 _MARKS = {True: "[green]✔[/]", False: "[red]✘[/]", None: "[dim]–[/]"}
 _BASES = {
@@ -54,7 +55,7 @@ def progress(locale: Locale, *, show: bool) -> Iterator[Emit]:
         TextColumn("{task.fields[panel]}"),
     )
     with Progress(*columns, console=_stderr(), transient=True) as bar:
-        task = bar.add_task(say("STAGE_enclosure", locale), total=3.0, panel="")
+        task = bar.add_task(say("STAGE_enclosure", locale), total=6.0, panel="")
         done = 0.0
 
         def emit(event: Event) -> None:
@@ -126,15 +127,13 @@ def print_reading(reading: Reading, locale: Locale) -> None:
         console.print(f"[green]✔[/] {say('READ_OK', locale, panels=len(reading.panels))}")
 
 
-def print_estimate(
-    run: Estimate, reading: Reading, folder: Path, rules: Rules, locale: Locale
-) -> None:
+def print_estimate(run: Estimate, folder: Path, rules: Rules, locale: Locale) -> None:
     """Print panels, findings, gates, totals and where the documents are.
 
     Findings are said in the terminal's language, whatever the documents' is.
     """
     console = _stdout()
-    for notice in noticed(reading):
+    for notice in noticed(run.reading):
         console.print(f"[yellow]{say('LABEL_warning', locale)}[/] {_placed(notice, locale)}")
     console.print(_panel_table(run, locale))
     for finding in run.response["findings"]:
@@ -156,10 +155,23 @@ def print_estimate(
     console.print(f"→ {escape(str(folder))}")
 
 
+def print_lint(outcome: Outcome, locale: Locale) -> None:
+    """Print what is wrong with the documents of a run, and the gates."""
+    console = _stdout()
+    for finding in outcome.findings:
+        message = _notice_text(finding.code, finding.figures, locale)
+        console.print(f"[bold red]{say('SEVERITY_violation', locale)}[/] {escape(message)}")
+    console.print(_gate_table([plain(gate) for gate in outcome.gates], locale))
+
+
 def _said(code: str, figures: Mapping[str, Any], rules: Rules, locale: Locale) -> str:
     """Return the text of a finding: the engine's from its rules, others from the message table."""
     if code in rules.codes:
         return rules.finding(code, locale, **figures).message
+    return _notice_text(code, figures, locale)
+
+
+def _notice_text(code: str, figures: Mapping[str, Any], locale: Locale) -> str:
     notice = Notice(code, figures)
     return ". ".join(filter(None, (notice.message(locale), notice.hint(locale))))
 

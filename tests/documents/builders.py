@@ -230,7 +230,7 @@ def enclosure(box: Shape, *, custom: bool = False) -> EnclosureResult:
         thickness_mm=Decimal("1.6"),
         unit_price_krw=115_000,
         fit_score=Decimal("0.98"),
-        door_clearance_mm=40,
+        door_clearance_mm=box.depth - 110,
         need=_need(box),
         candidates=(),
         next_smaller=None,
@@ -244,7 +244,7 @@ def _balance(circuits: Sequence[Circuit], phases: Sequence[str]) -> PhaseBalance
         for letter in phase:
             sums[letter] += one.load_a
     spread = max(sums.values()) - min(sums.values())
-    pct = (spread * 300 / sum(sums.values())).quantize(Decimal("0.01"))
+    pct = (spread * 300 / sum(sums.values())).quantize(Decimal("0.0001"))
     return PhaseBalance(
         assignment={c.number: p for c, p in zip(circuits, phases, strict=True)},
         r_a=sums["R"],

@@ -1,97 +1,43 @@
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.documents import builders, samples
-
-from kis_estimator.documents.drawing import arrangement, arrangement_files, drawing_filename
-from kis_estimator.documents.drawing.border import TitleBlock
-from kis_estimator.documents.drawing.projection import A2, A3, Sheet
-from kis_estimator.documents.drawing.scene import (
-    STYLES,
-    Box,
-    Circle,
-    Group,
-    Hatch,
-    Line,
-    Polygon,
-    Rect,
-    Scene,
-    Shape,
-    Text,
+from tests.documents.scenes import (
+    ALL,
+    DRAW,
+    PANELS,
+    TITLE,
+    extent,
+    inside,
+    outside,
+    overlap,
+    sheet_of,
+    text_box,
 )
+
+from kis_estimator.documents.drawing import (
+    TitleBlock,
+    arrangement,
+    arrangement_svg,
+    drawing_files,
+    drawing_stem,
+)
+from kis_estimator.documents.drawing.scene import Box, Group, Rect, Scene, Text
 from kis_estimator.documents.drawing.svg import to_svg
-from kis_estimator.documents.lettering import BOLD, text_width
 from kis_estimator.documents.sheet import build_quotation
 from kis_estimator.documents.texts import texts
 from kis_estimator.engine.model import PanelResult, PlacementRole
 
 SVG = "{http://www.w3.org/2000/svg}"
-PANELS: dict[str, Callable[[], PanelResult]] = {
-    "small": samples.small,
-    "many-small": samples.many_small,
-    "big": samples.big,
-    "sixty": samples.sixty,
-    "wide": samples.wide,
-    "domestic": samples.domestic,
-}
-TITLE = TitleBlock(
-    customer="주식회사 한빛전기", project="한빛 물류센터", number="KIS-20251124-0001",
-    date="2025년 11월 24일", sheet=1, sheets=3, sample=True, panel="LP-1",
-)  # fmt: skip
-SLACK = 0.01
 
 
 def draw(panel: PanelResult, title: TitleBlock = TITLE) -> Scene:
     return arrangement(panel, title, texts("ko-KR"))
-
-
-def sheet_of(scene: Scene) -> Sheet:
-    return next(sheet for sheet in (A3, A2) if sheet.width == scene.width)
-
-
-def text_box(text: Text) -> Box:
-    width = text_width(text.text, text.size) * (BOLD if STYLES[text.style].bold else 1)
-    left = {"start": 0.0, "middle": width / 2, "end": width}[text.anchor]
-    above, height = text.size * 0.75, text.size * 0.95
-    if text.upright:
-        return Box(text.x - left, text.y - above, width, height)
-    return Box(text.x - above, text.y - width + left, height, width)
-
-
-def extent(shape: Shape) -> Box:
-    match shape:
-        case Rect(box) | Hatch(box):
-            return box
-        case Line(points) | Polygon(points):
-            xs, ys = zip(*points, strict=True)
-            return Box(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
-        case Circle(x, y, r):
-            return Box(x - r, y - r, 2 * r, 2 * r)
-        case Text():
-            return text_box(shape)
-
-
-def inside(inner: Box, outer: Box) -> bool:
-    return (
-        inner.x >= outer.x - SLACK
-        and inner.y >= outer.y - SLACK
-        and inner.right <= outer.right + SLACK
-        and inner.bottom <= outer.bottom + SLACK
-    )
-
-
-def overlap(one: Box, two: Box) -> bool:
-    return (
-        one.x < two.right - SLACK
-        and two.x < one.right - SLACK
-        and one.y < two.bottom - SLACK
-        and two.y < one.bottom - SLACK
-    )
 
 
 def replace_layout_with_everything(panel: PanelResult) -> PanelResult:
@@ -144,13 +90,10 @@ def test_every_branch_shows_its_phase_as_a_letter(case: str) -> None:
         assert phase is None or phase in words
 
 
-@pytest.mark.parametrize("case", PANELS)
-def test_everything_is_within_the_frame(case: str) -> None:
-    scene = draw(PANELS[case]())
-    for group in scene.groups:
-        for shape in group.shapes:
-            if shape.style != "paper":
-                assert inside(extent(shape), sheet_of(scene).frame), (group.layer, shape)
+@pytest.mark.parametrize("kind", DRAW)
+@pytest.mark.parametrize("case", ALL)
+def test_everything_is_within_the_frame(case: str, kind: str) -> None:
+    assert list(outside(DRAW[kind](ALL[case](), TITLE, texts("ko-KR")))) == []
 
 
 @pytest.mark.parametrize("case", PANELS)
@@ -198,9 +141,10 @@ def test_drawing_is_to_scale() -> None:
 
 def test_svg_is_plain_accessible_xml() -> None:
     result = samples.hostile()
-    files = arrangement_files(result, build_quotation(result, samples.header()))
-    assert len(files) == len(samples.HOSTILE)
-    for svg in files.values():
+    files = drawing_files(result, build_quotation(result, samples.header()))
+    drawn = [content.decode() for name, content in files.items() if name.endswith(".svg")]
+    assert len(drawn) == len(samples.HOSTILE) * 3
+    for svg in drawn:
         root = ET.fromstring(svg)  # noqa: S314 - our own output
         assert root.get("role") == "img"
         assert root.get("aria-label")
@@ -224,6 +168,11 @@ def test_sample_mark_and_title_block() -> None:
         assert text in svg
 
 
+def test_arrangement_to_embed_is_the_drawing() -> None:
+    panel = samples.small()
+    assert arrangement_svg(panel, TITLE, texts("ko-KR")) == to_svg(draw(panel))
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.text(), st.text())
 def test_any_text_fits_the_sheet(name: str, label: str) -> None:
@@ -233,18 +182,28 @@ def test_any_text_fits_the_sheet(name: str, label: str) -> None:
     )
     quotation = build_quotation(result, samples.header())
     title = replace(TITLE, panel=quotation.panels[0].name, project=quotation.project)
-    scene = draw(result.panels[0], title)
-    ET.fromstring(to_svg(scene))  # noqa: S314 - our own output
-    for group in scene.groups:
-        for shape in group.shapes:
-            assert shape.style == "paper" or inside(extent(shape), sheet_of(scene).frame)
-    for _, body, labels in bodies(scene):
+    for kind in DRAW.values():
+        scene = kind(result.panels[0], title, quotation.words)
+        ET.fromstring(to_svg(scene))  # noqa: S314 - our own output
+        assert list(outside(scene)) == []
+    for _, body, labels in bodies(draw(result.panels[0], title)):
         assert all(inside(text_box(one), body) for one in labels)
 
 
 @given(st.integers(1, 200), st.text() | st.sampled_from(["../../etc/passwd", "LP-1", "가나" * 60]))
 def test_file_names_are_safe(index: int, name: str) -> None:
-    filename = drawing_filename(index, name)
-    assert re.fullmatch(
-        r"\d{2,}-[0-9a-z가-힣]([0-9a-z가-힣-]{0,38}[0-9a-z가-힣])?-arrangement\.svg", filename
-    )
+    stem = drawing_stem(index, name)
+    assert re.fullmatch(r"\d{2,}-[0-9a-z가-힣]([0-9a-z가-힣-]{0,38}[0-9a-z가-힣])?", stem)
+
+
+def test_every_panel_has_three_drawings_in_two_formats() -> None:
+    result = samples.result(samples.small("LP-1"), samples.domestic("LP-1"))
+    files = drawing_files(result, build_quotation(result, samples.header()))
+    assert list(files) == [
+        f"{number}-lp-1-{kind}.{suffix}"
+        for number in ("01", "02")
+        for kind in ("outline", "arrangement", "single-line")
+        for suffix in ("svg", "dxf")
+    ]
+    numbers = [re.findall(rb">(\d / \d)<", files[name])[0] for name in files if "svg" in name]
+    assert numbers == [b"%d / 6" % i for i in range(1, 7)]

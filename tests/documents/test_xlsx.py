@@ -18,20 +18,16 @@ from openpyxl import Workbook, load_workbook
 from openpyxl.cell.cell import Cell
 from openpyxl.worksheet.header_footer import HeaderFooterItem
 from openpyxl.worksheet.worksheet import Worksheet
-from tests.documents import builders, samples
+from tests.documents import builders, office, samples
+from tests.documents.test_supplier import png
 
+from kis_estimator.documents.checks import CheckRow
 from kis_estimator.documents.sheet import Quotation, build_quotation
-from kis_estimator.documents.xlsx import render_workbook
+from kis_estimator.documents.xlsx import render_workbook, write_workbook
 from kis_estimator.documents.xlsx.book import sheet_name
 from kis_estimator.engine.model import Customer, EngineResult, PricingTerms
 
 ROOT = Path(__file__).parents[2]
-RECALCULATE = """<?xml version="1.0" encoding="UTF-8"?>
-<oor:items xmlns:oor="http://openoffice.org/2001/registry">
-<item oor:path="/org.openoffice.Office.Calc/Formula/Load"><prop oor:name="OOXMLRecalcMode"
- oor:op="fuse"><value>0</value></prop></item>
-</oor:items>
-"""
 AMOUNT = re.compile(r"=ROUND\((E\d+|ROUND\(E\d+\*100,0\))\*F\d+(/100)?,0\)")
 HALF_WON = [
     ("0.29", 19_550),
@@ -168,7 +164,7 @@ def test_cover_states_the_amount_in_words_and_figures() -> None:
     found = {cell.coordinate: cell for row in cover.iter_rows() for cell in row if cell.value}
     (words,) = [c for c in found.values() if str(c.value).startswith("일금")]
     assert words.value == "일금 삼백칠십오만사천삼백원정"
-    figures = cover[f"E{words.row}"]
+    figures = cover[f"F{words.row}"]
     assert figures.value == quotation.totals.total
     assert figures.number_format == '"(₩"#,##0")  부가세 포함"'
 
@@ -198,9 +194,10 @@ def test_page_setup() -> None:
         assert sheet.sheet_properties.pageSetUpPr.fitToPage
         assert sheet.page_setup.fitToWidth in (None, 1)  # one page wide is the default
         assert sheet.page_setup.fitToHeight == 0
-        last = "F" if sheet.title == "표지" else "H"  # the rules beside a panel are not printed
+        # the rules beside a panel are not printed
+        last = {"표지": "G", "총괄": "I", "부하집계표": "I", "설계검토": "F"}.get(sheet.title, "H")
         assert re.search(rf"\$A\$1:\${last}\$\d+$", str(sheet.print_area))
-        assert sheet.print_title_rows
+        assert bool(sheet.print_title_rows) is (sheet.title != "표지")
         assert "&P / &N" in footer_of(sheet)
 
 
@@ -255,39 +252,17 @@ def test_any_name_gives_a_workbook_that_opens(name: str, project: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         data = render_workbook(quotation)
-    assert len(read(data, values=True).worksheets) == 3
-
-
-def forget_cached_values(data: bytes) -> bytes:
-    """Replace the cached value of every formula, so that only a recalculation is right."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as target:
-        for name in source.namelist():
-            part = source.read(name)
-            if name.startswith("xl/worksheets/"):
-                part = re.sub(rb"(</f>)<v>[^<]*</v>", rb"\1<v>1</v>", part)
-            target.writestr(name, part)
-    return out.getvalue()
+    assert len(read(data, values=True).worksheets) == 6
 
 
 @pytest.fixture(scope="module")
 def recalculated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Workbook]:
-    folder = tmp_path_factory.mktemp("libreoffice")
-    profile = folder / "profile" / "user"
-    profile.mkdir(parents=True)
-    (profile / "registrymodifications.xcu").write_text(RECALCULATE, encoding="utf-8")
-    for case, make in QUOTATIONS.items():
-        data = forget_cached_values(render_workbook(make()))
-        (folder / f"{case}.xlsx").write_bytes(data)
-    files = [str(folder / f"{case}.xlsx") for case in QUOTATIONS]
-    subprocess.run(
-        ["soffice", f"-env:UserInstallation={profile.parent.as_uri()}", "--headless",
-         "--convert-to", "xlsx", "--outdir", str(folder / "out"), *files],
-        check=True, capture_output=True, timeout=180,
-    )  # fmt: skip
-    return {
-        case: load_workbook(folder / "out" / f"{case}.xlsx", data_only=True) for case in QUOTATIONS
+    files = {
+        case: office.forget_stored_values(render_workbook(make()))
+        for case, make in QUOTATIONS.items()
     }
+    saved = office.recalculate(files, tmp_path_factory.mktemp("libreoffice"))
+    return {case: read(data, values=True) for case, data in saved.items()}
 
 
 @pytest.mark.parametrize("case", QUOTATIONS)
@@ -338,13 +313,9 @@ def test_same_bytes_twice() -> None:
 
 def test_rows_are_tall_enough_for_wrapped_names() -> None:
     book = read(render_workbook(QUOTATIONS["hostile"]()), values=True)
-    cover = sheet_of(book, "표지")
-    (row,) = [
-        cell.row
-        for cell in cover["B"]
-        if cell.value == "가나다라마바사아자차" * 30 and cell.row > 8
-    ]
-    assert cast("float", cover.row_dimensions[row].height) > 200
+    summary = sheet_of(book, "총괄")
+    (row,) = [cell.row for cell in summary["B"] if cell.value == "가나다라마바사아자차" * 30]
+    assert cast("float", summary.row_dimensions[row].height) > 200
 
 
 def test_markup_and_exclusions() -> None:
@@ -354,3 +325,139 @@ def test_markup_and_exclusions() -> None:
     text = [str(value) for _, _, value in cells(read(data, values=True))]
     assert "견적 제외: =1+1 접지봉" in text
     assert not [value for value in text if "17" in value and "%" in value]
+
+
+def test_order_of_sheets() -> None:
+    book = read(render_workbook(samples.ordinary()), values=True)
+    panels = [panel.name for panel in samples.ordinary().panels]
+    assert book.sheetnames == ["표지", "총괄", *panels, "부하집계표", "설계검토"]
+
+
+def test_no_panel_takes_the_name_of_a_sheet_of_ours() -> None:
+    result = samples.result(*map(samples.small, ("부하집계표", "총괄", "표지")))
+    book = read(render_workbook(quotation_of(result)), values=True)
+    names = ["부하집계표 (2)", "총괄 (2)", "표지 (2)"]
+    assert book.sheetnames == ["표지", "총괄", *names, "부하집계표", "설계검토"]
+
+
+def text_of(book: Workbook, title: str) -> list[str]:
+    return [str(value) for sheet, _, value in cells(book) if sheet == title]
+
+
+def test_cover_names_the_supplier_and_the_terms() -> None:
+    supplier = replace(
+        samples.header().supplier,
+        registration_number="120-81-47521", name="한빛전기㈜", representative="김한빛",
+        address="경기도 화성시 동탄산업로 123", phone="031-123-4567", fax="031-123-4568",
+        delivery="=발주 후 14일", payment="현금", bank_account="국민 123", notes=("운반비 별도",),
+    )  # fmt: skip
+    header = replace(samples.header(), supplier=supplier)
+    text = text_of(
+        read(
+            render_workbook(build_quotation(samples.result(samples.small()), header)), values=True
+        ),
+        "표지",
+    )
+    assert {
+        "120-81-47521", "한빛전기㈜", "김한빛  (인)", "경기도 화성시 동탄산업로 123",
+        "031-123-4567", "031-123-4568", "제조 / 배전반, 분전반",
+        "=발주 후 14일", "현금", "국민 123", "1. 운반비 별도",
+    } <= set(text)  # fmt: skip
+
+
+def test_seal_lies_on_the_cover_at_its_own_proportions() -> None:
+    header = replace(
+        samples.header(), supplier=replace(samples.header().supplier, seal=png(80, 40))
+    )
+    data = render_workbook(build_quotation(samples.result(samples.small()), header))
+    parts = office.parts_of(data)
+    assert parts["xl/media/image1.png"] == png(80, 40)
+    drawing = parts["xl/drawings/drawing1.xml"].decode()
+    (extent,) = re.findall(r'<a:ext cx="(\d+)" cy="(\d+)"', drawing)
+    assert int(extent[0]) == 2 * int(extent[1])
+    assert "xl/media/image1.png" not in office.parts_of(render_workbook(samples.ordinary()))
+
+
+def test_many_exclusions_are_all_told() -> None:
+    exclusions = tuple(f"제외 품목 {i} " + "가" * 50 for i in range(2000))
+    header = replace(samples.header(), exclusions=exclusions)
+    data = render_workbook(build_quotation(samples.result(samples.small()), header))
+    told = " ".join(text_of(read(data, values=True), "표지"))
+    assert all(f"제외 품목 {i} " in told for i in range(2000))
+
+
+@pytest.mark.parametrize("case", QUOTATIONS)
+def test_load_schedule_lists_every_circuit(case: str) -> None:
+    quotation = QUOTATIONS[case]()
+    data = render_workbook(quotation)
+    formulas, values = read(data, values=False), read(data, values=True)
+    title = quotation.words["loads_sheet"]
+    rows = [row for row in sheet_of(values, title).iter_rows(values_only=True) if row[4]]
+    wanted = [row for panel in quotation.panels for row in panel.loads.rows]
+    assert [row[:6] for row in rows[1:]] == [
+        (r.circuit, r.label, r.kind, f"{r.poles}P", r.rating, r.phase) for r in wanted
+    ]
+    numbers = [
+        tuple(None if v is None else float(v) for v in (r.r_a, r.s_a, r.t_a)) for r in wanted
+    ]
+    assert [row[6:] for row in rows[1:]] == numbers
+    sums = [
+        cell_of(values, title, where).value
+        for sheet, where, value in cells(formulas)
+        if sheet == title and str(value).startswith("=ROUND(SUM(")
+    ]
+    assert sums == [
+        float(amperes)
+        for panel in quotation.panels
+        for amperes in (panel.loads.r_a, panel.loads.s_a, panel.loads.t_a)
+        if not panel.loads.single_phase or amperes
+    ]
+
+
+def test_every_panel_starts_a_page_of_the_load_schedule() -> None:
+    sheet = sheet_of(read(render_workbook(samples.ordinary()), values=True), "부하집계표")
+    starts = [row.id + 1 for row in sheet.row_breaks.brk]
+    assert [sheet.cell(row, 1).value for row in starts] == ["L-2", "동력반 P-1"]
+
+
+def test_design_checks_are_words_with_colours_and_counts() -> None:
+    checks = (
+        CheckRow(section="gate", clause="critic.violations", panel="", item="=1+1", status="fail",
+                 figure="2", limit="= 0", source="–"),
+        CheckRow(section="iec61439", clause="10.3", panel="LP-1", item="IP", status="pass",
+                 figure="IP44", limit="≥ IP44", source="자재표"),
+        CheckRow(section="iec61439", clause="10.9", panel="LP-1", item="절연", figure="–",
+                 status="not_verified", limit="–", source="제조자 확인"),
+    )  # fmt: skip
+    quotation = replace(samples.ordinary(), checks=checks, design_sha="ab" * 32)
+    data = render_workbook(quotation)
+    book, formulas = read(data, values=True), read(data, values=False)
+    sheet = sheet_of(book, "설계검토")
+    found = [
+        row for row in sheet.iter_rows(values_only=True) if row[2] in ("적합", "부적합", "미확인")
+    ]
+    assert found == [
+        ("critic.violations", "=1+1", "부적합", "2", "= 0", "–"),
+        ("10.3", "IP", "적합", "IP44", "≥ IP44", "자재표"),
+        ("10.9", "절연", "미확인", "–", "–", "제조자 확인"),
+    ]
+    counted = [
+        c for s, c, v in cells(formulas) if s == "설계검토" and str(v).startswith("=COUNTIF")
+    ]
+    assert [cell_of(book, "설계검토", where).value for where in counted] == [1, 1, 1]
+    rules = [rule for area in sheet.conditional_formatting for rule in area.rules]
+    assert {rule.formula[0] for rule in rules} == {'"적합"', '"부적합"', '"미확인"'}
+    assert any("ab" * 32 in text for text in text_of(book, "설계검토"))
+
+
+def test_the_writer_tells_what_it_wrote() -> None:
+    written = write_workbook(samples.ordinary())
+    formulas = read(written.data, values=False)
+    found = {
+        (title, where): str(value)[1:]
+        for title, where, value in cells(formulas)
+        if cell_of(formulas, title, where).data_type == "f"
+    }
+    assert {place: formula.text for place, formula in written.contents.formulas.items()} == found
+    names = {name for sheet, name in written.contents.names if not sheet}
+    assert names == set(formulas.defined_names)

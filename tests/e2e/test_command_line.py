@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -57,14 +59,17 @@ def test_every_sample_makes_a_whole_folder(schedule: Path, tmp_path: Path) -> No
     assert sorted(path.name for path in (folder / "evidence").iterdir()) == stages
     assert re.fullmatch(r"[0-9a-f]{64}", response["designSha"])
     assert response["createdAt"] == "2026-01-30T15:00:00Z"
-    not_run = {g["name"] for g in response["gates"] if g["passed"] is None}
-    assert {
-        "formula_loss",
-        "named_range_loss",
-        "policy_violations",
-        "errors",
-        "complete",
-    } <= not_run
+    passed = {f"{gate['stage']}.{gate['name']}": gate["passed"] for gate in response["gates"]}
+    assert len(passed) == 12
+    assert set(passed.values()) <= {True, None}
+    panels = len(response["panels"])
+    kinds = Counter(document["kind"] for document in response["documents"])
+    assert kinds == {"xlsx": 1, "pdf": 1, "svg": 3 * panels, "dxf": 3 * panels}
+    manifest = (folder / "manifest.json").read_bytes()
+    assert response["evidenceSha"] == hashlib.sha256(manifest).hexdigest()
+    for check in ("verify", "replay"):
+        assert kis("evidence", check, folder).returncode == 0
+    assert kis("lint", folder).returncode == 0
 
 
 def test_same_bytes_in_another_process_hash_seed_and_time_zone(

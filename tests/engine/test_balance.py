@@ -69,6 +69,7 @@ def test_spread_equals_brute_force_and_the_bound_never_exceeds_it(
     assert result.lower_bound_a == best
 
 
+@settings(max_examples=40)
 @given(st.lists(KINDS, min_size=1, max_size=60))
 def test_sums_are_those_of_the_assignment(kinds: list[tuple[str, Decimal]]) -> None:
     panel = circuits(kinds)

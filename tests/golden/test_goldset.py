@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from datetime import date
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import runs
 
-from kis_estimator import service
 from kis_estimator.evidence import plain
 
 SEEDS = files("kis_estimator") / "data/goldset/regression_seeds_v1.jsonl"
@@ -25,11 +23,6 @@ LEAST = {
     "enclosure": 5, "breaker": 5, "critic": 5, "format": 2, "cover": 1, "lint": 1,
     "end-to-end": 1, "evidence": 1, "sse": 1,
 }  # fmt: skip
-
-
-@cache
-def engine() -> service.Engine:
-    return service.load_engine()
 
 
 def seed(case: dict[str, Any]) -> Any:
@@ -46,9 +39,8 @@ def test_case(case: dict[str, Any], examples: Path) -> None:
         name, data = case["schedule"], (examples / case["schedule"]).read_bytes()
     else:
         name, data = "request.json", json.dumps(case["request"]).encode()
-    reading = service.read(data, name, engine(), "ko-KR")
-    options = service.Options(date=date(2026, 1, 31), number=f"GOLD-{case['id']}")
-    run = service.estimate(reading, options, engine())
+    given = runs.inputs(data, name, production=case.get("production", False))
+    run = runs.estimate(given)
     facts = {
         **run.response,
         "need": [plain(panel.enclosure.need) for panel in run.result.panels],

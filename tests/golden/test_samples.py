@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from kis_estimator import service
+from tests import runs
 
 GOLDEN = Path(__file__).with_name("samples.json")
 SAMPLES = [
@@ -50,10 +48,7 @@ def summary(response: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_sample(name: str, examples: Path) -> None:
-    engine = service.load_engine()
-    reading = service.read((examples / name).read_bytes(), name, engine, "ko-KR")
-    options = service.Options(date=date(2026, 1, 31), number="KIS-20260131-0001")
-    found = summary(service.estimate(reading, options, engine).response)
+    found = summary(runs.sample(examples / name).response)
     golden = json.loads(GOLDEN.read_text(encoding="utf-8")) if GOLDEN.exists() else {}
     if "KIS_UPDATE_GOLDEN" in os.environ:
         golden[name] = found

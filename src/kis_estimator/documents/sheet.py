@@ -79,6 +79,9 @@ class PanelTable:
     name: str
     title: str
     enclosure: str
+    main: str
+    branches: int
+    heat_w: Decimal
     facts: str
     quantity: int
     unit_price: int
@@ -103,6 +106,7 @@ class Quotation:
     number: str
     date: dt.date
     date_text: str
+    valid_until: dt.date
     valid_until_text: str
     customer: str
     contact: str
@@ -139,6 +143,7 @@ def build_quotation(result: EngineResult, header: EstimateHeader) -> Quotation:
         number=number,
         date=header.date,
         date_text=date_text(words, header.date),
+        valid_until=header.valid_until,
         valid_until_text=say(words, "valid_until_value", date=date_text(words, header.valid_until)),
         customer=" ".join(filter(None, (clean(customer.company or ""), clean(customer.name)))),
         contact=clean(customer.contact or ""),
@@ -188,6 +193,7 @@ def enclosure_size(panel: PanelResult) -> str:
 def _panel_table(number: int, panel: PanelResult, words: Texts) -> PanelTable:
     name = clean(panel.name) or f"#{number}"
     sku, size = enclosure_name(panel, words), enclosure_size(panel)
+    main, branches = breaker_text(panel.devices.main), len(panel.devices.circuits)
     return PanelTable(
         number=number,
         name=name,
@@ -195,12 +201,15 @@ def _panel_table(number: int, panel: PanelResult, words: Texts) -> PanelTable:
         enclosure=say(
             words, "enclosure_value", sku=sku, size=size, ip=clean(panel.enclosure.ip_rating)
         ),
+        main=main,
+        branches=branches,
+        heat_w=panel.layout.heat_w,
         facts=say(
             words,
             "panel_facts",
             enclosure=f"{sku} ({size})",
-            main=breaker_text(panel.devices.main),
-            branches=len(panel.devices.circuits),
+            main=main,
+            branches=branches,
         ),
         quantity=panel.quantity,
         unit_price=panel.lines_sum,

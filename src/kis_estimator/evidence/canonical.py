@@ -63,6 +63,24 @@ def pretty(value: object) -> bytes:
     return (json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+def read_object(data: bytes | str, types: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+    """Return a JSON object that has exactly these fields of these types. Raises ValueError.
+
+    >>> read_object(b'{"a": 1}', {"a": (int,)})
+    {'a': 1}
+    """
+    try:
+        table = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+    if not isinstance(table, dict) or table.keys() != types.keys():
+        raise ValueError(f"fields are not {', '.join(types)}")
+    for name, kinds in types.items():
+        if type(table[name]) not in kinds:
+            raise ValueError(f"{name} is {type(table[name]).__name__}")
+    return table
+
+
 def sha256(data: bytes) -> str:
     """Return the SHA-256 of bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
@@ -70,4 +88,9 @@ def sha256(data: bytes) -> str:
 
 def checksums(files: Mapping[str, bytes]) -> bytes:
     """Return the SHA256SUMS text over named files, as `sha256sum -c` reads it."""
-    return "".join(f"{sha256(data)}  {name}\n" for name, data in sorted(files.items())).encode()
+    return sums_text({name: sha256(data) for name, data in files.items()})
+
+
+def sums_text(digests: Mapping[str, str]) -> bytes:
+    """Return the SHA256SUMS text of known digests."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode()

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from kis_estimator.engine.model import EngineResult, PanelResult
 from kis_estimator.engine.pipeline import STAGES
 from kis_estimator.evidence.canonical import Json, canonical, pretty, sha256
+from kis_estimator.evidence.layout import PICTURES
+
+_NONE: Mapping[str, Json] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """What a stage was given and what came out; metrics are counts the same input always gives."""
+
+    given: Json
+    output: Json
+    metrics: Mapping[str, int]
 
 
 def design_sha(request: Json, result: EngineResult) -> str:
@@ -24,16 +39,42 @@ def design_sha(request: Json, result: EngineResult) -> str:
     )
 
 
-def stage_files(request: Json, result: EngineResult) -> dict[str, bytes]:
+def stage_files(
+    request: Json,
+    result: EngineResult,
+    later: Mapping[str, StageRecord] = _NONE,
+    pictures: Mapping[str, bytes] = _NONE,
+) -> dict[str, bytes]:
     """Return `evidence/<n-stage>/{input,output,metrics,validation}.json` of every stage.
 
-    Metrics are counts that the same input always gives. A stage that did not run says so in each.
+    `later` are the stages after the engine that ran, by name; a stage that did not run says so in
+    each of its files. `pictures` are the drawings of what the breaker stage placed.
     """
+    records = {**_engine_records(request, result), **later}
+    files: dict[str, bytes] = {}
+    for number, stage in enumerate(STAGES, start=1):
+        record = records.get(stage)
+        parts: dict[str, Json] = {
+            "input": record.given if record else None,
+            "output": record.output if record else None,
+            "metrics": record.metrics if record else None,
+            "validation": {
+                "status": "run" if record else "not run",
+                "gates": [gate for gate in result.gates if gate.stage == stage],
+            },
+        }
+        for part, value in parts.items():
+            files[f"evidence/{number}-{stage}/{part}.json"] = pretty(value)
+    return files | {PICTURES + name: picture for name, picture in pictures.items()}
+
+
+def _engine_records(request: Json, result: EngineResult) -> dict[str, StageRecord]:
+    """Return what the three stages of the engine did."""
     panels = result.panels
     sizes = [_sized(panel) for panel in panels]
     layouts = [{"panel": p.name, "phase": p.phase, "layout": p.layout} for p in panels]
-    ran: dict[str, tuple[Json, Json, Json]] = {
-        "enclosure": (
+    return {
+        "enclosure": StageRecord(
             {
                 "request": request,
                 "catalogSha": result.catalog_sha,
@@ -43,7 +84,7 @@ def stage_files(request: Json, result: EngineResult) -> dict[str, bytes]:
             [{"panel": panel.name, "enclosure": panel.enclosure} for panel in panels],
             {"panels": len(panels), "candidates": sum(len(p.enclosure.candidates) for p in panels)},
         ),
-        "breaker": (
+        "breaker": StageRecord(
             [
                 {**size, "circuits": panel.devices.circuits, "main": panel.devices.main}
                 for size, panel in zip(sizes, panels, strict=True)
@@ -54,35 +95,24 @@ def stage_files(request: Json, result: EngineResult) -> dict[str, bytes]:
                 "placements": sum(len(p.layout.placements) for p in panels),
             },
         ),
-        "critic": (
+        "critic": StageRecord(
             {"enclosures": sizes, "layouts": sha256(canonical(layouts))},
             [{"panel": panel.name, "findings": panel.findings} for panel in panels],
             dict(Counter(f.severity for panel in panels for f in panel.findings)),
         ),
-        "format": (
-            {
-                "panels": [
-                    {"panel": p.name, "quantity": p.quantity, "lines": p.lines} for p in panels
-                ],
-                "totals": result.totals,
-                "sample": result.catalog_is_sample,
-            },
-            None,
-            None,
-        ),
     }
-    files: dict[str, bytes] = {}
-    for number, stage in enumerate(STAGES, start=1):
-        given, output, metrics = ran.get(stage, (None, None, None))
-        status = "not run" if output is None else "run"
-        validation = {
-            "status": status,
-            "gates": [gate for gate in result.gates if gate.stage == stage],
-        }
-        parts = {"input": given, "output": output, "metrics": metrics, "validation": validation}
-        for part, value in parts.items():
-            files[f"evidence/{number}-{stage}/{part}.json"] = pretty(value)
-    return files
+
+
+def quoted(result: EngineResult) -> Json:
+    """Return what the format stage is given: the lines and totals to be written."""
+    return {
+        "panels": [
+            {"panel": panel.name, "quantity": panel.quantity, "lines": panel.lines}
+            for panel in result.panels
+        ],
+        "totals": result.totals,
+        "sample": result.catalog_is_sample,
+    }
 
 
 def _sized(panel: PanelResult) -> dict[str, Json]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kis_estimator.engine.model import AccessorySpec
 from kis_estimator.errors import Notice
-from kis_estimator.intake.grammar import SpecFields
+from kis_estimator.intake.grammar import SpecFields, parse_spec
 from kis_estimator.intake.tokens import range_in
 from kis_estimator.intake.vocabulary import AccessoryFacts, Vocabulary, trade_words
 
@@ -40,6 +40,22 @@ def resolve_accessory(
         quantity //= entry["set_of"]
     spec = AccessorySpec(sku=sku, quantity=quantity, position=fields.position or "below")
     return spec, Notice(notice, {"sku": sku}) if notice else None
+
+
+def companion(concept: str, quantity: int, vocabulary: Vocabulary) -> AccessorySpec | None:
+    """Return the accessory that a row or title asks for beside its device (`ON/OFF`)."""
+    fields = SpecFields(devices=(concept,))
+    return resolve_accessory(fields, quantity, None, vocabulary, unit_is_set=True)[0]
+
+
+def nearest_skus(sku: str, vocabulary: Vocabulary) -> list[str]:
+    """Return the accessories meant by an unknown sku: the contactor of that size, or lookalikes."""
+    fields = parse_spec(sku, vocabulary)
+    rows = vocabulary.in_category(trade_words()["accessories"]["contactor"]["category"])
+    contactor = _contactor(rows, fields) if fields.contactor else None
+    if contactor is not None:
+        return [contactor]
+    return vocabulary.nearest_accessories(sku) or sorted(vocabulary.accessories)
 
 
 def _concept(fields: SpecFields, main_poles: int | None) -> str:

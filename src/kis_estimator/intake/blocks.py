@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from kis_estimator.engine.model import AccessorySpec, BreakerSpec, PanelSpec, SourceRef, SpareSpec
 from kis_estimator.errors import Notice
-from kis_estimator.intake.accessories import resolve_accessory
+from kis_estimator.intake.accessories import companion, resolve_accessory
 from kis_estimator.intake.checks import check_panel
 from kis_estimator.intake.items import MAX_TEXT, Item
 from kis_estimator.intake.report import Place, Report
@@ -25,6 +25,7 @@ class Block:
     title_place: Place = field(default_factory=Place)
     count: int = 1
     high_voltage: bool = False
+    companions: tuple[str, ...] = ()
     items: list[tuple[Place, Item]] = field(default_factory=list)
     amount: Decimal = Decimal(0)
     is_priced: bool = False
@@ -32,9 +33,13 @@ class Block:
 
 
 def build_panel(
-    block: Block, name: str, sheet: str, vocabulary: Vocabulary, report: Report
+    block: Block, sheet: str, vocabulary: Vocabulary, report: Report, brand: str | None
 ) -> PanelSpec | None:
-    """Return the panel of a block; without a single breaker there is none, and that is reported."""
+    """Return the panel of a named block; without a breaker there is none, and that is reported.
+
+    `brand` is the request's: it replaces what titles and text say of the panel's brand.
+    """
+    name = block.name or ""
     rows = [(place, item) for place, item in block.items if item.breaker is not None]
     if not rows:
         failed = any(item.errors for _, item in block.items)
@@ -44,7 +49,7 @@ def build_panel(
             )
         return None
     breakers = _with_main(rows, report)
-    breakers = _branded(breakers, block.wishes, vocabulary)
+    breakers = _branded(breakers, block.wishes, vocabulary, brand)
     main = next((breaker for breaker in breakers if breaker.role == "main"), None)
     panel = PanelSpec(
         name=name[:MAX_TEXT],
@@ -89,18 +94,27 @@ def _can_be_main(first: BreakerSpec, breakers: list[BreakerSpec]) -> bool:
 
 
 def _branded(
-    breakers: tuple[BreakerSpec, ...], wishes: Wishes, vocabulary: Vocabulary
+    breakers: tuple[BreakerSpec, ...], wishes: Wishes, vocabulary: Vocabulary, brand: str | None
 ) -> tuple[BreakerSpec, ...]:
-    """Put the panel's brand and tier on every breaker that names neither itself nor a model."""
+    """Put the panel's brand on its main, which covers the panel, and the tier on every breaker.
+
+    The brand goes on all rows where the request asks for it, or where the main cannot carry it:
+    there is none, or it names another brand. A row's own brand or model always stays.
+    """
     main = next((breaker for breaker in breakers if breaker.role == "main"), None)
-    brand = (main.brand if main else None) or wishes.brand
-    if brand is None and main is not None and main.model is not None:
-        facts = vocabulary.model(main.model)
-        brand = facts.brand if facts else None
+    facts = vocabulary.model(main.model) if main and main.model else None
+    own = facts.brand if facts else main.brand if main else None
+    everywhere = brand is not None or main is None or own not in {None, wishes.brand}
     return tuple(
         breaker
         if breaker.model is not None
-        else replace(breaker, brand=breaker.brand or brand, tier=breaker.tier or wishes.tier)
+        else replace(
+            breaker,
+            brand=breaker.brand
+            or brand
+            or (wishes.brand if everywhere or breaker.role == "main" else None),
+            tier=breaker.tier or wishes.tier,
+        )
         for breaker in breakers
     )
 
@@ -124,6 +138,9 @@ def _accessories(
             found.append(spec)
         if notice is not None:
             _tell(place, notice, left_out=spec is None, report=report)
+    beside = [(concept, 1) for concept in block.companions]
+    beside += [(concept, item.quantity) for _, item in block.items for concept in item.companions]
+    found += filter(None, (companion(concept, count, vocabulary) for concept, count in beside))
     return tuple(found)
 
 

@@ -6,6 +6,7 @@ Unknown models and ratings are refused at reading time, where the tab and the ro
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from kis_estimator.engine.model import BreakerSpec, PanelSpec
 from kis_estimator.errors import Notice
@@ -47,7 +48,7 @@ def _check_model(spec: BreakerSpec, model: str, vocabulary: Vocabulary) -> Itera
     if difference is not None:
         yield Notice("MODEL_MISMATCH", {"model": facts.model, **difference})
     elif spec.rated_current_a not in facts.ratings:
-        yield _unknown_rating(facts.model, spec.rated_current_a, facts.ratings)
+        yield rating_unknown(facts.model, spec.rated_current_a, facts.ratings)
 
 
 def _difference(spec: BreakerSpec, facts: ModelFacts) -> dict[str, str] | None:
@@ -75,10 +76,11 @@ def _check_rating(spec: BreakerSpec, vocabulary: Vocabulary) -> Iterator[Notice]
         params = {"kind": spec.category, "poles": f"{spec.poles}P", "known": known}
         yield Notice("UNKNOWN_POLES", params)
     elif spec.rated_current_a not in ratings:
-        yield _unknown_rating(f"{spec.category} {spec.poles}P", spec.rated_current_a, ratings)
+        yield rating_unknown(f"{spec.category} {spec.poles}P", spec.rated_current_a, ratings)
 
 
-def _unknown_rating(kind: str, rating: int, ratings: tuple[int, ...]) -> Notice:
+def rating_unknown(kind: str, rating: int | Decimal, ratings: tuple[int, ...]) -> Notice:
+    """Return the error of a rating that no breaker of the kind has, naming its neighbours."""
     nearest = neighbours(ratings, rating)
     return Notice("UNKNOWN_RATING", {"kind": kind, "rating": rating, "nearest": nearest})
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, cast
 
 from kis_estimator.engine.model import Category, Location, Material, MeterPosition, Mounting, Role
@@ -18,6 +19,7 @@ from kis_estimator.intake.vocabulary import Vocabulary, trade_words
 
 _UNSAID = frozenset(
     {"code", "bare", "date", "power", "time", "size", "load", "neutral", "other_device"}
+    | {"thickness", "vague"}
     | {
         "derived",
         "ignored",
@@ -49,7 +51,10 @@ _CONTEXT = _BREAKER_KINDS | {
     "amp",
     "marked_pair",
 }
+_NOT_OF_DEVICE = frozenset({"location", "mounting"})  # a breaker's own are part of its name
 _HIGH_VOLTAGE = 1000  # V
+_PARTS = ",/()[];|·"  # a word between these stands alone
+_NOT_ALONE = _UNSAID | {"quantity"}
 _SEPARATORS = " ,./-·:;+&|~*'\"_<>"
 
 
@@ -72,6 +77,9 @@ class SpecFields:
     unknown_model: str | None = None
     quantity: Decimal | None = None
     quantity_word: str | None = None
+    quantity_vague: str | None = None
+    uneven_current_a: Decimal | None = None
+    thickness_mm: Decimal | None = None
     panel_count: Decimal | None = None
     devices: tuple[str, ...] = ()
     marks: frozenset[str] = frozenset()
@@ -205,6 +213,9 @@ def fields_of(folded: str, tokens: Sequence[Token], vocabulary: Vocabulary) -> S
         unknown_model=said.word("unknown_model"),
         quantity=_quantity(said),
         quantity_word=said.word("quantity_word"),
+        quantity_vague=said.word("vague"),
+        uneven_current_a=next((value for value in said.numbers("load") if value > 1), None),
+        thickness_mm=next(iter(said.numbers("thickness")), None),
         panel_count=next(iter(said.numbers("panels")), None),
         devices=devices,
         marks=frozenset(mark for mark in _MARKS if mark in said.kinds)
@@ -256,7 +267,7 @@ def _least(tokens: Sequence[Token], kind: str) -> Decimal | None:
 
 def _leftovers(folded: str, tokens: Sequence[Token], *, paired: bool) -> tuple[str, ...]:
     """Return the stretches of text that no field took, in order."""
-    unsaid = _UNSAID if paired else _UNSAID | {"pair"}
+    unsaid = _UNSAID | (_NOT_OF_DEVICE if paired else {"pair"})
     stretches, start = [], 0
     for token in tokens:
         if token.kind not in unsaid:
@@ -264,8 +275,8 @@ def _leftovers(folded: str, tokens: Sequence[Token], *, paired: bool) -> tuple[s
             start = token.end
     stretches.append(folded[start:])
     tidy = (tidied(stretch) for stretch in stretches)
-    particles = trade_words()["labels"]["particles"]
-    return tuple(text for text in tidy if text and text not in particles)
+    particles = set(trade_words()["labels"]["particles"])
+    return tuple(text for text in tidy if not particles.issuperset(text.split()))
 
 
 def tidied(text: str) -> str:
@@ -286,3 +297,36 @@ def tidied(text: str) -> str:
         else:
             break
     return text
+
+
+def spare_alone(text: str, vocabulary: Vocabulary) -> bool:
+    """Return whether a cell says spare as a word of its own, not `예비 1 포함` of some of them."""
+    folded = fold(text)
+    tokens = tokenize(folded, vocabulary)
+    for index, token in enumerate(tokens):
+        if token.kind != "spare":
+            continue
+        before, after = tokens[:index][-1:], tokens[index + 1 : index + 2]
+        left = folded[before[0].end if before else 0 : token.start].strip()
+        right = folded[token.end : after[0].start if after else len(folded)].strip()
+        if _is_apart(left[-1:], before) and _is_apart(right[:1], after):
+            return True
+    return False
+
+
+def _is_apart(char: str, beside: Sequence[Token]) -> bool:
+    """Return whether a word ends here: at a separator, or beside what has its own meaning."""
+    return char in _PARTS if char else all(token.kind not in _NOT_ALONE for token in beside)
+
+
+def spare_in_part(text: str, vocabulary: Vocabulary) -> bool:
+    """Return whether a text says that some of a quantity are spare (`예비 1 포함`)."""
+    folded = fold(text)
+    words = tuple(trade_words()["labels"]["part_of"])
+    tokens = tokenize(folded, vocabulary)
+    return any(
+        token.kind == "spare"
+        and number.kind in {"bare", "quantity"}
+        and folded[number.end :].lstrip().startswith(words)
+        for token, number in pairwise(tokens)
+    )

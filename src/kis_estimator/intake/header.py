@@ -42,6 +42,17 @@ def column_kind(text: str) -> str | None:
     return _names().get(folded) or _names().get(outside.strip(".:"))
 
 
+def unused_load(text: str) -> bool:
+    """Return whether a header cell names loads in kilowatts, which are not currents.
+
+    >>> unused_load("LOAD (kW)"), unused_load("LOAD (A)"), unused_load("LOAD")
+    (True, False, False)
+    """
+    outside, _, bracketed = fold(text[:200]).upper().replace(" ", "").partition("(")
+    units = trade_words()["header_units"]
+    return outside in units["power_load"] and bracketed.rstrip(")") in units["power"]
+
+
 def header_columns(cells: Sequence[str]) -> dict[str, int]:
     """Return the columns that a row names; the first of equal names counts."""
     columns: dict[str, int] = {}

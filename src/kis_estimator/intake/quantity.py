@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from kis_estimator.errors import Notice
+from kis_estimator.intake.grammar import tidied
 from kis_estimator.intake.tokens import fold, number_in, tokenize
 from kis_estimator.intake.vocabulary import Vocabulary, label_set
 
@@ -21,7 +22,8 @@ def read_quantity(text: str, vocabulary: Vocabulary) -> int | Notice:
         tokens = tokenize(folded, vocabulary)
         if any(token.kind == "quantity_word" for token in tokens):
             return Notice("QUANTITY_WORD", {"quantity": folded})
-        if [token.kind for token in tokens] not in (["quantity"], ["panels"]):
+        kinds = [token.kind for token in tokens]
+        if kinds not in (["quantity"], ["panels"]) or tidied(folded.replace(tokens[0].text, "")):
             return Notice("QUANTITY_NOT_A_NUMBER", {"quantity": folded[:40]})
         value = tokens[0].number
     return whole_quantity(value or Decimal(0))

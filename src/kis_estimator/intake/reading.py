@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from kis_estimator.engine.model import BreakerSpec, Customer, EstimateRequest, PanelSpec
 from kis_estimator.errors import KisError, Locale, Notice
+from kis_estimator.intake.accessories import nearest_skus
 from kis_estimator.intake.checks import SERVICE_SKUS, check_breaker, check_panel
 from kis_estimator.intake.delimited import decode, lines_of, read_table
 from kis_estimator.intake.report import FilePrice, Report
@@ -41,42 +42,58 @@ class Reading:
     fates: tuple[tuple[str, int, str], ...] = ()
 
 
-def read(data: bytes, filename: str, vocabulary: Vocabulary, locale: Locale = "ko-KR") -> Reading:
-    """Return what a file asks for; bad input is never an exception but errors in the reading."""
+def read(
+    data: bytes,
+    filename: str,
+    vocabulary: Vocabulary,
+    locale: Locale = "ko-KR",
+    *,
+    brand: str | None = None,
+) -> Reading:
+    """Return what a file asks for; bad input is never an exception but errors in the reading.
+
+    `brand` is the request's own: it replaces the brand that a title or text gives a panel, and is
+    put on every row that names neither a brand nor a model.
+    """
     try:
-        return _read(data, PurePath(filename).name or "-", vocabulary, locale)
+        if brand is not None and brand not in vocabulary.brands:
+            known = sorted(vocabulary.brands)
+            raise KisError.of("UNKNOWN_BRAND", brand=brand, known=known)
+        return _read(data, PurePath(filename).name or "-", vocabulary, locale, brand)
     except KisError as error:
         return Reading(request=None, errors=error.notices)
 
 
-def _read(data: bytes, filename: str, vocabulary: Vocabulary, locale: Locale) -> Reading:
+def _read(
+    data: bytes, filename: str, vocabulary: Vocabulary, locale: Locale, brand: str | None
+) -> Reading:
     if len(data) > MAX_BYTES:
         raise KisError.of("FILE_TOO_LARGE", limit=MAX_BYTES // 2**20)
     if not data.strip():
         raise KisError.of("FILE_EMPTY")
     report = Report()
     if data.startswith((_ZIP, _OLE)):
-        panels, project = read_tabs(read_workbook(data), vocabulary, report)
+        panels, project = read_tabs(read_workbook(data), vocabulary, report, brand)
         return _reading(panels, project, report, locale)
     named_workbook = filename.lower().endswith((".xlsx", ".xls"))
     if data.startswith(_BINARY):
         raise KisError.of("NOT_A_WORKBOOK")
     head = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"{") or filename.lower().endswith(".json"):
-        return _read_json(data, vocabulary)
+        return _read_json(data, vocabulary, brand)
     try:
         text = decode(data)
     except KisError as error:
         raise KisError.of("NOT_A_WORKBOOK") if named_workbook else error from error
     table = read_table(text, filename, required=filename.lower().endswith(".csv"))
     if table is not None:
-        panels, project = read_tabs([table], vocabulary, report)
+        panels, project = read_tabs([table], vocabulary, report, brand)
         return _reading(panels, project, report, locale)
     if named_workbook:
         raise KisError.of("NOT_A_WORKBOOK")
     lines = lines_of(text)
     name = trade_words()["default_panel_name"][locale]
-    reading = TextReading(filename, vocabulary, report, name).run(lines)
+    reading = TextReading(filename, vocabulary, report, name, brand).run(lines)
     if not reading.panels and not report.errors:
         report.errors.append(nothing_in_text(lines))
     return _reading(reading.panels, reading.project, report, locale)
@@ -123,12 +140,12 @@ def _too_much(panels: list[PanelSpec] | tuple[PanelSpec, ...]) -> Iterator[Notic
 # ---------------------------------------------------------------- JSON
 
 
-def _read_json(data: bytes, vocabulary: Vocabulary) -> Reading:
+def _read_json(data: bytes, vocabulary: Vocabulary, brand: str | None) -> Reading:
     # pydantic takes longer to import than a schedule takes to read
     from kis_estimator.intake.request import parse_request  # noqa: PLC0415
 
     request = parse_request(data)
-    panels = tuple(_canonical(panel, vocabulary) for panel in request.panels)
+    panels = tuple(_canonical(panel, vocabulary, brand) for panel in request.panels)
     request = replace(request, panels=panels)
     errors = (*_problems(panels, vocabulary), *_too_much(panels))
     return Reading(
@@ -139,11 +156,13 @@ def _read_json(data: bytes, vocabulary: Vocabulary) -> Reading:
     )
 
 
-def _canonical(panel: PanelSpec, vocabulary: Vocabulary) -> PanelSpec:
-    """Return the panel with its models written as the catalogue writes them."""
+def _canonical(panel: PanelSpec, vocabulary: Vocabulary, brand: str | None) -> PanelSpec:
+    """Return the panel with models as the catalogue writes them, and the request's brand."""
 
     def written(breaker: BreakerSpec) -> BreakerSpec:
-        facts = vocabulary.model(breaker.model) if breaker.model else None
+        if not breaker.model:
+            return replace(breaker, brand=breaker.brand or brand)
+        facts = vocabulary.model(breaker.model)
         return replace(breaker, model=facts.model) if facts else breaker
 
     return replace(panel, breakers=tuple(map(written, panel.breakers)))
@@ -159,7 +178,5 @@ def _problems(panels: tuple[PanelSpec, ...], vocabulary: Vocabulary) -> Iterator
                 yield replace(notice, text=f"{path}.breakers[{at}]")
         for at, accessory in enumerate(panel.accessories):
             if accessory.sku not in vocabulary.accessories and accessory.sku not in SERVICE_SKUS:
-                nearest = vocabulary.nearest_accessories(accessory.sku)
-                known = nearest or sorted(vocabulary.accessories)
-                params = {"sku": accessory.sku, "known": known}
+                params = {"sku": accessory.sku, "known": nearest_skus(accessory.sku, vocabulary)}
                 yield Notice("UNKNOWN_ACCESSORY", params, text=f"{path}.accessories[{at}]")

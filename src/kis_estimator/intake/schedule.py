@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from kis_estimator.engine.model import PanelSpec
@@ -12,12 +12,11 @@ from kis_estimator.intake.blocks import Block, build_panel
 from kis_estimator.intake.cells import ITEM_COLUMNS, PRICED, CellReader, Cells, has_ditto, is_blank
 from kis_estimator.intake.grammar import SpecFields, parse_spec
 from kis_estimator.intake.grid import MAX_CELL_CHARS, Row, Tab
-from kis_estimator.intake.header import Header, header_columns
+from kis_estimator.intake.header import Header, header_columns, unused_load
 from kis_estimator.intake.items import Item, ItemCells, read_item
 from kis_estimator.intake.report import Fate, FilePrice, Place, Report
 from kis_estimator.intake.titles import (
     Title,
-    is_note,
     is_panel_name,
     project_in,
     read_title,
@@ -25,7 +24,7 @@ from kis_estimator.intake.titles import (
 )
 from kis_estimator.intake.tokens import fold, number_in, tokenize
 from kis_estimator.intake.vocabulary import Vocabulary
-from kis_estimator.intake.wishes import Wishes, wish_notices
+from kis_estimator.intake.wishes import Wishes, wish_notices, wish_warnings
 
 
 @dataclass(slots=True)
@@ -36,9 +35,11 @@ class TabReading:
     header: Header
     vocabulary: Vocabulary
     report: Report
+    brand: str | None = None
     panels: list[PanelSpec] = field(default_factory=list)
     project: str | None = None
     block: Block = field(default_factory=lambda: Block(wishes=Wishes()))
+    above: list[tuple[Row, Title]] = field(default_factory=list)
     pending: list[tuple[Row, Title]] = field(default_factory=list)
     wide: Wishes = field(default_factory=Wishes)
     fallback_name: str | None = None
@@ -63,12 +64,23 @@ class TabReading:
         for row, _ in self.pending:
             self._note(row)
         self.reader.report_values(self.report)
+        self._report_kilowatts()
         for text, numbers in self.unread.items():
             place = Place(self.tab.name, numbers[0], text)
             self.report.warnings.append(
                 place.notice("SPEC_UNREAD", {"text": text, "rows": numbers})
             )
         return self
+
+    def _report_kilowatts(self) -> None:
+        """Say once that a column of loads in kilowatts is not used."""
+        for row in (row for row in self.tab.rows if row.number in self.header.rows):
+            for column in (column for column in row.filled if unused_load(row.cells[column])):
+                below = (r for r in self.tab.rows if r.number > self.header.last_row)
+                if any(r.cell(column).strip() for r in below):
+                    place = Place(self.tab.name, row.number, row.cells[column])
+                    self.report.warnings.append(place.notice("LOAD_IN_KILOWATTS"))
+                    return
 
     # ------------------------------------------------------------ rows
 
@@ -79,7 +91,7 @@ class TabReading:
         return Place(self.tab.name, row.number, row.text)
 
     def _preamble(self, row: Row) -> None:
-        """Read a row above the header: project, wishes for all panels, a name to fall back on."""
+        """Read a row above the header: project, wishes for all panels, the first panel's title."""
         self._fate(row, "preamble")
         if row.too_long:
             return
@@ -87,15 +99,20 @@ class TabReading:
         self.project = self.project or project
         for column in row.filled if project is None else ():
             title = read_title(row.cells[column], self.vocabulary)
-            if title.is_wish or title.is_panel_name:
-                self.wide = title.wishes.over(self.wide)
-                self._report_wishes(row, title.fields)
-            if title.is_panel_name:
+            if title.names_panel:
+                self.above.append((row, title))
                 self.fallback_name = title.name
+            elif title.is_wish:
+                self.wide = title.wishes.over(self.wide)
+            else:
+                continue
+            self._report_title(row, title)
 
-    def _report_wishes(self, row: Row, fields: SpecFields) -> None:
-        for notice in wish_notices(fields):
-            self.report.errors.append(self._place(row).moved(notice))
+    def _report_title(self, row: Row, title: Title) -> None:
+        place = self._place(row)
+        errors = (*wish_notices(title.fields), *title.errors)
+        self.report.errors += [place.moved(notice) for notice in errors]
+        self.report.warnings += [place.moved(n) for n in wish_warnings(title.fields)]
 
     def _row(self, row: Row) -> None:
         if row.too_long:
@@ -149,7 +166,10 @@ class TabReading:
             is_item = fields.rates_breaker or fields.contactor or fields.devices or fields.role
             if in_item_column and is_item and not (named and fields.contactor is None):
                 return None
-            return read_title(text, self.vocabulary)
+            title = read_title(text, self.vocabulary)
+            if filled[0] == self.reader.columns.get("remark"):
+                return replace(title, names_panel=False, is_note=True)
+            return title
         return self._counted_title(cells)
 
     def _counted_title(self, cells: Cells) -> Title | None:
@@ -164,18 +184,16 @@ class TabReading:
 
     def _titled(self, row: Row, title: Title) -> None:
         """Start a panel with a title, or take the text as a note on the open one."""
-        folded = fold(row.text)
-        self._report_wishes(row, title.fields)
+        self._report_title(row, title)
         place = self._place(row)
-        self.report.errors += [place.moved(notice) for notice in title.errors]
-        if title.is_panel_name and not is_note(folded):
+        if title.names_panel:
             self._close()
             self._fate(row, "title")
             self.pending.append((row, title))
         elif title.is_wish and self.block.items:
             self._fate(row, "wish")
             self._wish(place, title.wishes)
-        elif self.block.items or is_note(folded):
+        elif not title.is_wish and (self.block.items or title.is_note):
             self._note(row)
         else:
             self._fate(row, "title")
@@ -193,32 +211,54 @@ class TabReading:
 
     def _open(self) -> None:
         """Give the block the titles that stand above its first row."""
-        if not self.pending:
+        heading = _heading(self.pending, self.above)
+        block = Block(wishes=Wishes(), rows=self.block.rows)
+        if heading is not None:
+            row, title = heading
+            block.wishes = block.own = title.wishes
+            block.name, block.title_place = title.name, self._place(row)
+            block.count, block.companions = title.count, title.companions
+            block.high_voltage = title.is_high_voltage
+            block.rows.append(row.number)
+        self.block = block
+        for other in self.above:
+            if other is not heading:
+                self._other_heading(*other, heading[1].code if heading else None)
+        block.wishes = block.wishes.over(self.wide)
+        for other in self.pending:
+            if other is not heading:
+                self._beside_title(*other)
+        self.above, self.pending = [], []
+
+    def _other_heading(self, row: Row, title: Title, code: str | None) -> None:
+        """Use a title above the header that is not the first panel's: its twin, or all panels'."""
+        if code is not None and title.code == code:
+            self.block.wishes = self.block.wishes.over(title.wishes)
+            self.block.count = max(self.block.count, title.count)
+            self.block.companions = self.block.companions or title.companions
             return
-        named = [entry for entry in self.pending if entry[1].is_panel_name]
-        row, title = (named or self.pending)[-1 if named else 0]
-        self.block = Block(
-            wishes=title.wishes.over(self.wide),
-            own=title.wishes,
-            name=title.name,
-            title_place=self._place(row),
-            count=title.count,
-            high_voltage=title.is_high_voltage,
-            rows=[row.number],
-        )
-        for other, extra in self.pending:
-            if other is not row:
-                self.block.wishes = self.block.wishes.over(extra.wishes)
-                self._note(other)
-        self.pending = []
+        self.wide = title.wishes.over(self.wide)
+        if title.count != 1 or title.companions:
+            self._note(row)
+
+    def _beside_title(self, row: Row, title: Title) -> None:
+        """Use a text between the titles of a panel and its first row: a wish, or a note."""
+        if title.is_wish:
+            self._fate(row, "wish")
+            self._wish(self._place(row), title.wishes)
+            return
+        self.block.wishes = self.block.wishes.over(title.wishes)
+        if not title.wishes.said or title.count != 1:
+            self._note(row)
 
     # ------------------------------------------------------------ items and sums
 
     def _item(self, row: Row, cells: Cells) -> None:
         if not self.block.items:
-            if not self.pending and not self.block.rows:
+            if self.pending or self.above:
+                self._open()
+            elif not self.block.rows:
                 self.block.wishes = self.block.wishes.over(self.wide)
-            self._open()
         place = self._place(row)
         if not self.block.title_place.sheet:
             self.block.title_place = place
@@ -297,18 +337,31 @@ class TabReading:
         if not block.items:
             return
         self.sums.append(block.amount)
+        block.name = block.name or self._default_name()
         if block.high_voltage:
-            notice = block.title_place.notice("BLOCK_HIGH_VOLTAGE", {"panel": block.name or ""})
+            notice = block.title_place.notice("BLOCK_HIGH_VOLTAGE", {"panel": block.name})
             self.report.skipped.append(notice)
             return
-        name = block.name or self._default_name()
-        panel = build_panel(block, name, self.tab.name, self.vocabulary, self.report)
+        panel = build_panel(block, self.tab.name, self.vocabulary, self.report, self.brand)
         if panel is not None:
             self.panels.append(panel)
 
     def _default_name(self) -> str:
         base = self.fallback_name or self.tab.name
         return base if not self.panels else f"{base}-{len(self.panels) + 1}"
+
+
+def _heading(
+    pending: list[tuple[Row, Title]], above: list[tuple[Row, Title]]
+) -> tuple[Row, Title] | None:
+    """Return the title of a block: a panel's name, the nearer the better, else the first text."""
+    named = [entry for entry in pending if entry[1].names_panel]
+    coded = [entry for entry in above if entry[1].code is not None]
+    texts = [entry for entry in pending if not entry[1].is_wish]
+    for entries in (named[-1:], coded[-1:], texts[:1], above[-1:]):
+        if entries:
+            return entries[0]
+    return None
 
 
 def _item_cells(cells: Cells) -> ItemCells:

@@ -12,8 +12,8 @@ from kis_estimator.intake.grid import Tab
 from kis_estimator.intake.header import Header, find_header
 from kis_estimator.intake.report import Report
 from kis_estimator.intake.schedule import TabReading, item_rows
-from kis_estimator.intake.titles import is_panel_name
-from kis_estimator.intake.tokens import fold, number_in
+from kis_estimator.intake.titles import names_high_voltage, read_title
+from kis_estimator.intake.tokens import number_in
 from kis_estimator.intake.vocabulary import Vocabulary
 
 _HIGH_VOLTAGE_TAB = 2
@@ -34,7 +34,7 @@ class _Profile:
 
 
 def read_tabs(
-    tabs: Sequence[Tab], vocabulary: Vocabulary, report: Report
+    tabs: Sequence[Tab], vocabulary: Vocabulary, report: Report, brand: str | None = None
 ) -> tuple[list[PanelSpec], str | None]:
     """Return the panels of all tabs that are read, and the project; skips go into the report."""
     panels: list[PanelSpec] = []
@@ -53,7 +53,7 @@ def read_tabs(
             headerless.append(tab)
             _without_header(tab, profile, report)
             continue
-        reading = TabReading(tab, profile.header, vocabulary, report).run()
+        reading = TabReading(tab, profile.header, vocabulary, report, brand).run()
         panels += reading.panels
         project = project or reading.project
         if not reading.panels and not any(error.sheet == tab.name for error in report.errors):
@@ -106,7 +106,7 @@ def _unreadable(tab: Tab) -> Notice | None:
 
 def _high_voltage(tab: Tab, profile: _Profile, vocabulary: Vocabulary) -> Notice | None:
     """Return why a tab is the high-voltage panel: its name, its title, or all of its rows."""
-    if "high_voltage" in parse_spec(tab.name, vocabulary).marks:
+    if names_high_voltage(tab.name, vocabulary):
         return Notice("TAB_HIGH_VOLTAGE", {"text": tab.name})
     if profile.high_voltage_title is not None:
         return Notice("TAB_HIGH_VOLTAGE", {"text": profile.high_voltage_title})
@@ -124,7 +124,7 @@ def _profile(tab: Tab, vocabulary: Vocabulary) -> _Profile:
             fields.unsupported == _HIGH_VOLTAGE_BREAKER or "high_voltage" in fields.marks
             for fields in rows
         ),
-        high_voltage_title=_high_voltage_title(tab, vocabulary),
+        high_voltage_title=_high_voltage_title(tab, header, vocabulary),
         looks_like_schedule=header is None
         and any(parse_spec(row.text, vocabulary).rates_breaker for row in tab.rows),
     )
@@ -137,16 +137,25 @@ def _is_low_voltage(fields: SpecFields) -> bool:
     return fields.rated_current_a is not None and (fields.names_breaker or fields.rates_breaker)
 
 
-def _high_voltage_title(tab: Tab, vocabulary: Vocabulary) -> str | None:
-    """Return the title that makes the whole tab high voltage: one, and no title that is not."""
+def _high_voltage_title(tab: Tab, header: Header | None, vocabulary: Vocabulary) -> str | None:
+    """Return the title that makes the whole tab high voltage.
+
+    It stands above all items, and no title of another panel stands anywhere.
+    """
     found: str | None = None
+    last_row = header.last_row if header else 0
+    remarks = header.columns.get("remark") if header else None
+    items_above = False
     for row in tab.rows:
-        texts = [row.cells[column] for column in row.filled]
-        texts = [text for text in texts if number_in(text) is None]
-        if len(row.filled) > _TITLE_CELLS or len(texts) != 1 or row.too_long:
+        columns = [column for column in row.filled if number_in(row.cells[column]) is None]
+        if len(row.filled) > _TITLE_CELLS or len(columns) != 1 or row.too_long:
+            items_above = items_above or row.number > last_row
             continue
-        if "high_voltage" in parse_spec(texts[0], vocabulary).marks:
-            found = found or texts[0]
-        elif is_panel_name(fold(texts[0])):
+        text = row.cells[columns[0]]
+        if row.number > last_row and columns[0] == remarks:
+            continue
+        if names_high_voltage(text, vocabulary):
+            found = found or (None if items_above else text)
+        elif read_title(text, vocabulary).names_panel:
             return None
     return found

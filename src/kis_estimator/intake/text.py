@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Literal
 
 from kis_estimator.engine.model import PanelSpec
@@ -12,20 +11,19 @@ from kis_estimator.errors import Notice
 from kis_estimator.intake.blocks import Block, build_panel
 from kis_estimator.intake.grammar import SpecFields, parse_spec
 from kis_estimator.intake.items import ItemCells, read_item
+from kis_estimator.intake.phrases import COUNTS, ITEM_KINDS, is_wish_run, phrases
 from kis_estimator.intake.report import Fate, Place, Report
-from kis_estimator.intake.titles import Title, is_panel_name, project_in, read_title, sum_label
-from kis_estimator.intake.tokens import Token, fold, tokenize, without_ordinal
-from kis_estimator.intake.vocabulary import Vocabulary, trade_words
-from kis_estimator.intake.wishes import Wishes, wish_notices
-
-_RATINGS = frozenset({"marked_pair", "pair", "trip", "amp", "frame"})
-_POLES = frozenset({"poles", "neutral_poles"})
-_SPECS = _RATINGS | _POLES | {"model", "unknown_model"}
-_COUNTS = frozenset({"quantity", "quantity_word"})
-_NEW_DEVICES = frozenset({"accessory", "contactor", "spare", "unsupported", "foreign"})
-_OPENERS = frozenset({"role", "breaker", "category", "brand", "tier", "model"}) | _NEW_DEVICES
-_ITEM_KINDS = _SPECS | _COUNTS | _NEW_DEVICES
-_BREAKS = ",;+"
+from kis_estimator.intake.titles import (
+    Title,
+    companions_in,
+    is_panel_name,
+    project_in,
+    read_title,
+    sum_label,
+)
+from kis_estimator.intake.tokens import fold, tokenize, without_ordinal
+from kis_estimator.intake.vocabulary import Vocabulary
+from kis_estimator.intake.wishes import Wishes, wish_notices, wish_warnings
 
 
 @dataclass(slots=True)
@@ -36,6 +34,7 @@ class TextReading:
     vocabulary: Vocabulary
     report: Report
     default_name: str
+    brand: str | None = None
     panels: list[PanelSpec] = field(default_factory=list)
     project: str | None = None
     wide: Wishes = field(default_factory=Wishes)
@@ -59,11 +58,16 @@ class TextReading:
 
     def _line(self, place: Place, folded: str) -> None:
         head, colon, rest = folded.partition(":")
-        if colon and is_panel_name(head) and not self._kinds(head) & _ITEM_KINDS:
+        if colon and is_panel_name(head) and not self._item_kinds(head):
             self._title(place, head)
             folded = rest.strip()
         carried, unread = "", []
-        for phrase in phrases(folded, self.vocabulary):
+        found = phrases(folded, self.vocabulary)
+        beside_items = any(self._item_kinds(phrase) for phrase in found)
+        for phrase in found:
+            if is_wish_run(phrase, self.vocabulary):
+                self._wish(place, parse_spec(phrase, self.vocabulary), of_panel=beside_items)
+                continue
             text = f"{carried} {phrase}".strip()
             carried = ""
             match self._phrase(place, text):
@@ -74,33 +78,39 @@ class TextReading:
         if carried or unread:
             self._unknown(place, ", ".join([*unread, carried]).strip(", "))
 
-    def _kinds(self, text: str) -> frozenset[str]:
-        return frozenset(token.kind for token in tokenize(text, self.vocabulary))
+    def _item_kinds(self, text: str) -> frozenset[str]:
+        """Return what makes a text an item: in a title, not its count nor what it asks for too."""
+        kinds = {token.kind for token in tokenize(text, self.vocabulary)} & ITEM_KINDS
+        if not is_panel_name(text):
+            return frozenset(kinds)
+        devices = parse_spec(text, self.vocabulary).devices
+        beside = {"accessory"} if set(devices) <= set(companions_in(text, self.vocabulary)) else ()
+        return frozenset(kinds - {*COUNTS, *beside})
 
     def _phrase(self, place: Place, text: str) -> Literal["done", "carry", "unread"]:
         """Read one phrase; a bare kind or role is carried to the phrase that it belongs to."""
-        kinds = self._kinds(text)
         fields = parse_spec(text, self.vocabulary)
-        items = kinds & _ITEM_KINDS
-        if items and not (items <= _COUNTS and is_panel_name(text)):
+        if self._item_kinds(text):
             self._item(place, text, fields)
             return "done"
         wishes = Wishes.of(fields)
         if is_panel_name(text) and not fields.names_breaker:
             self._title(place, text)
         elif wishes.said or fields.other_material:
-            self._wish(place, fields)
+            self._wish(place, fields, of_panel=False)
         elif fields.names_breaker:
             return "carry"
         elif fields.leftovers:
             return "unread"
         return "done"
 
-    def _wish(self, place: Place, fields: SpecFields) -> None:
+    def _wish(self, place: Place, fields: SpecFields, *, of_panel: bool) -> None:
+        """Take a wish: of the open panel, or of the one whose items the line holds, else of all."""
         self._fate(place, "wish")
         self.report.errors += [place.moved(notice) for notice in wish_notices(fields)]
+        self.report.warnings += [place.moved(notice) for notice in wish_warnings(fields)]
         wishes = Wishes.of(fields)
-        if self.block.rows:
+        if self.block.rows or of_panel:
             self.report.errors += [place.moved(n) for n in wishes.against(self.block.own)]
             self.block.wishes = wishes.over(self.block.wishes)
             self.block.own = wishes.over(self.block.own)
@@ -113,12 +123,14 @@ class TextReading:
         self._fate(place, "title")
         self.report.errors += [place.moved(notice) for notice in title.errors]
         self.report.errors += [place.moved(notice) for notice in wish_notices(title.fields)]
+        self.report.warnings += [place.moved(n) for n in wish_warnings(title.fields)]
         self.block = Block(
             wishes=title.wishes.over(self.wide),
             own=title.wishes,
             name=title.name,
             title_place=place,
             count=title.count,
+            companions=title.companions,
             rows=[place.row or 1],
         )
 
@@ -131,10 +143,11 @@ class TextReading:
     def _item(self, place: Place, text: str, fields: SpecFields) -> None:
         here = replace(place, text=text[:200])
         if not self.block.rows:
-            self.block = replace(self.block, wishes=self.wide, title_place=here)
+            wishes = self.block.wishes.over(self.wide)
+            self.block = replace(self.block, wishes=wishes, title_place=here)
         self.block.rows.append(place.row or 1)
         quantity = ""
-        if fields.quantity is None and fields.quantity_word is None:
+        if not any((fields.quantity is not None, fields.quantity_word, fields.quantity_vague)):
             quantity = "1"
             if fields.role != "main":
                 self.report.warnings.append(here.notice("QUANTITY_ASSUMED"))
@@ -142,6 +155,8 @@ class TextReading:
         self._fate(place, item.fate)
         self.report.errors += [here.moved(notice) for notice in item.errors]
         self.report.warnings += [here.moved(notice) for notice in item.warnings]
+        if item.wishes is not None:
+            self.block.wishes = item.wishes.over(self.block.wishes)
         if item.skipped is not None:
             self.report.skipped.append(here.moved(item.skipped))
         self.block.items.append((here, item))
@@ -155,76 +170,10 @@ class TextReading:
             self.report.skipped.append(block.title_place.notice("NOTE"))
         if not block.items:
             return
-        name = block.name or f"{self.default_name} {len(self.panels) + 1}"
-        panel = build_panel(block, name, self.name, self.vocabulary, self.report)
+        block.name = block.name or f"{self.default_name} {len(self.panels) + 1}"
+        panel = build_panel(block, self.name, self.vocabulary, self.report, self.brand)
         if panel is not None:
             self.panels.append(panel)
-
-
-def phrases(folded: str, vocabulary: Vocabulary) -> list[str]:
-    """Return the phrases of a line, one device each: split at commas, and where a device begins."""
-    tokens = tokenize(folded, vocabulary)
-    found: list[str] = []
-    for start, end in _segments(folded, tokens):
-        inside = [token for token in tokens if start <= token.start < end]
-        cuts = [start, *_cuts(inside), end]
-        found += [folded[a:b].strip() for a, b in pairwise(cuts)]
-    return [phrase for phrase in found if phrase.strip(" .")]
-
-
-def _segments(folded: str, tokens: Sequence[Token]) -> list[tuple[int, int]]:
-    """Return (start, end) of the stretches between commas and joining words."""
-    joiners = trade_words()["labels"]["joiners"]
-    covered: set[int] = set()
-    for token in tokens:
-        covered.update(range(token.start, token.end))
-    cuts = [(0, 0)]
-    for index, char in enumerate(folded):
-        if index in covered:
-            continue
-        if char in _BREAKS:
-            cuts.append((index, index + 1))
-        cuts += [
-            (index, index + len(word))
-            for word in joiners
-            if index and folded.startswith(f" {word} ", index - 1)
-        ]
-    cuts.append((len(folded), len(folded)))
-    return [(a[1], b[0]) for a, b in pairwise(cuts)]
-
-
-def _cuts(tokens: Sequence[Token]) -> list[int]:
-    """Return where further devices begin in a segment.
-
-    Where the poles stand first, each poles token begins one; otherwise a kind, a role or another
-    device does, once the open one has its poles or its rating.
-    """
-    said = [token for token in tokens if token.kind in _SPECS | _OPENERS | _COUNTS]
-    poles_first = bool(said) and said[0].kind in _POLES
-    cuts: list[int] = []
-    seen: set[str] = set()
-    for index, token in enumerate(said):
-        specified = bool(seen & _SPECS or (seen & _COUNTS and seen & _OPENERS))
-        begins = token.kind in _POLES and bool(seen & _POLES)
-        if token.kind in _NEW_DEVICES and specified:
-            begins = True
-        elif token.kind in _OPENERS and specified and not poles_first:
-            begins = begins or _opens(said[index:], counted=bool(seen & _COUNTS))
-        if begins:
-            cuts.append(token.start)
-            seen = set()
-        seen.add(token.kind)
-    return cuts
-
-
-def _opens(following: Sequence[Token], *, counted: bool) -> bool:
-    """Return whether a kind or role belongs to what follows, not to the device before it."""
-    for token in following[1:] if following[0].kind != "model" else following:
-        if token.kind in _SPECS:
-            return True
-        if token.kind in _COUNTS:
-            return counted
-    return False
 
 
 def nothing_in_text(lines: Sequence[tuple[int, str]]) -> Notice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
@@ -9,11 +10,14 @@ from typing import Literal
 from kis_estimator.errors import Notice
 from kis_estimator.intake.grammar import SpecFields, parse_spec, tidied
 from kis_estimator.intake.quantity import whole_quantity
-from kis_estimator.intake.tokens import Token, fold, has_panel_code, tokenize, without_ordinal
+from kis_estimator.intake.tokens import Token, fold, panel_code, tokenize, without_ordinal
 from kis_estimator.intake.vocabulary import Vocabulary, label_set, trade_words
 from kis_estimator.intake.wishes import Wishes
 
-_WISH_KINDS = frozenset({"location", "mounting", "material", "ip", "size", "brand", "tier"})
+_WISH_KINDS = frozenset(
+    {"location", "mounting", "material", "ip", "size", "thickness", "brand", "tier"}
+)
+_MAX_TITLE = 40
 _MAX_LABEL = 30
 
 
@@ -26,9 +30,12 @@ class Title:
     wishes: Wishes
     fields: SpecFields
     errors: tuple[Notice, ...]
-    is_panel_name: bool
+    code: str | None
+    names_panel: bool
     is_wish: bool
+    is_note: bool
     is_high_voltage: bool
+    companions: tuple[str, ...]
 
 
 def read_title(text: str, vocabulary: Vocabulary) -> Title:
@@ -45,16 +52,34 @@ def read_title(text: str, vocabulary: Vocabulary) -> Title:
         whole = whole_quantity(number)
         errors += [whole] if isinstance(whole, Notice) else []
         count = whole if isinstance(whole, int) else 1
+    is_wish = _is_wish(folded, tokens, fields)
+    code = panel_code(folded)
+    note = is_note(folded) or (_is_remark(folded) and code is None)
     return Title(
         name=_name(folded, tokens) or folded,
         count=count,
         wishes=_meant(Wishes.of(fields), folded, tokens),
         fields=fields,
         errors=tuple(errors),
-        is_panel_name=is_panel_name(folded),
-        is_wish=_is_wish(folded, tokens, fields),
-        is_high_voltage="high_voltage" in fields.marks,
+        code=code,
+        names_panel=is_panel_name(folded) and not note and not (is_wish and code is None),
+        is_wish=is_wish,
+        is_note=note,
+        is_high_voltage=names_high_voltage(folded, vocabulary),
+        companions=companions_in(folded, vocabulary),
     )
+
+
+def companions_in(text: str, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Return the devices that a text asks for beside others (`ON/OFF`), unless it leaves them out.
+
+    The concepts are those of `[companions]`.
+    """
+    squeezed = fold(text).replace(" ", "")
+    if any(word in squeezed for word in trade_words()["labels"]["left_out"]):
+        return ()
+    concepts = trade_words()["companions"]["concepts"]
+    return tuple(device for device in parse_spec(text, vocabulary).devices if device in concepts)
 
 
 def _is_wish(folded: str, tokens: list[Token], fields: SpecFields) -> bool:
@@ -107,7 +132,8 @@ def _only_wishes(covered: str, tokens: list[Token], offset: int) -> bool:
     for token in tokens:
         if token.kind in _WISH_KINDS:
             rest[token.start - offset : token.end - offset] = [" "] * (token.end - token.start)
-    return not tidied("".join(rest))
+    words = trade_words()["labels"]
+    return {*words["particles"], *words["all_of_it"]}.issuperset(tidied("".join(rest)).split())
 
 
 def is_panel_name(folded: str) -> bool:
@@ -116,7 +142,7 @@ def is_panel_name(folded: str) -> bool:
     squeezed = folded.replace(" ", "").upper()
     if any(word in squeezed for word in labels["document_words"]):
         return False
-    if has_panel_code(folded):
+    if panel_code(folded) is not None:
         return True
     words = [tidied(word) for word in folded.replace("(", " ").replace(")", " ").split()]
     return any(word.upper().endswith(tuple(labels["panel_words"])) for word in words)
@@ -125,6 +151,49 @@ def is_panel_name(folded: str) -> bool:
 def is_note(folded: str) -> bool:
     """Return whether a lone text starts like a remark on the whole."""
     return folded.upper().replace(" ", "").startswith(tuple(label_set("note_marks")))
+
+
+def _is_remark(folded: str) -> bool:
+    """Return whether a text ends like a statement, whatever its brackets add."""
+    outside = re.sub(r"\([^()]*\)", "", folded).rstrip(" .!)")
+    return outside.endswith(tuple(trade_words()["labels"]["remark_ends"]))
+
+
+def names_high_voltage(text: str, vocabulary: Vocabulary) -> bool:
+    """Return whether a text is the name or title of a high-voltage panel.
+
+    That is a short text whose head is such a panel: neither a note nor a statement that mentions
+    one, nor what a key (수전방식:) says of the supply.
+    """
+    folded = fold(text)
+    key, colon, _ = folded.partition(":")
+    labels = trade_words()["labels"]
+    names_low = any(word in folded for word in labels["low_voltage"])
+    if len(folded) > _MAX_TITLE or is_note(folded) or names_low:
+        return False
+    if colon and not any(word in key.upper() for word in labels["panel_words"]):
+        return False
+    parts = [part.strip() for part in re.split(r"[()\[\],:]", folded)]
+    if any(part in labels["remark_ends"] for part in parts):
+        return False
+    return any(_is_high_voltage_noun(part, vocabulary) for part in parts)
+
+
+def _is_high_voltage_noun(part: str, vocabulary: Vocabulary) -> bool:
+    """Return whether the last word, which in Korean is the head, is a high-voltage panel."""
+    labels = trade_words()["labels"]
+    words = part.split()
+    while words and any(word in words[-1].upper() for word in labels["document_words"]):
+        words.pop()
+    phrase = " ".join(words)
+    if "high_voltage" not in parse_spec(phrase, vocabulary).marks:
+        return False
+    last = tokenize(phrase, vocabulary)[-1]
+    at_end = last.end == len(phrase)
+    if at_end and (last.kind == "high_voltage" or (last.kind == "volts" and is_panel_name(phrase))):
+        return True
+    heads = (*labels["panel_words"], *labels["high_voltage_nouns"])
+    return words[-1].upper().endswith(heads) or panel_code(words[-1]) is not None
 
 
 def project_in(cells: list[str]) -> str | None:

@@ -18,6 +18,7 @@ _FLAGS = re.IGNORECASE | re.ASCII
 _INT = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]{1,6})"
 _NUM = rf"(?:{_INT}(?:\.[0-9]{{1,6}})?)"
 _END = r"(?![A-WYZ0-9])(?!x(?! ?[0-9]))"  # a unit may be followed by x3, never by another letter
+_UNIT_END = r"(?![A-WYZ])(?!x(?! ?[0-9]))"  # as _END, but the next figure may be glued to it
 _HANGUL = "(?-i:[가-힣])"  # folding the case of 11,172 syllables takes re 80 ms
 _FOLDS = str.maketrans(
     dict.fromkeys("‐‑‒–—―−", "-") | dict.fromkeys("∕⁄", "/") | dict.fromkeys("×✕✖", "x")
@@ -72,6 +73,11 @@ def _number_patterns() -> list[tuple[str, str]]:
     to_volts = rf"(?: ?{volt})?(?: ?[/~-] ?(?P<volts_2>{_NUM}))? ?{volt}"
     second = rf"(?P<marked_pair_2>{_INT})(?: ?AT?)?{_END}(?!\.[0-9])"
     unit_second = rf"(?P<marked_pair_3>{_INT}) ?/ ?(?P<marked_pair_4>{_INT}) ?AT?{_END}"
+    after_frame = r"(?![0-9])(?! ?A(?!T ?[:=]? ?[0-9]))"  # AF50 AT20, but 100 AF 75AT
+    after_trip = r"(?![0-9])(?! ?A(?!F ?[:=]? ?[0-9]))"
+    trip_first = rf"AT ?[:=]? ?(?P<trip_2>{_INT})(?:A(?![A-Z]))?{after_trip}"
+    for_what = trade_words()["for_suffix"]
+    about, roughly = _units("about"), _units("roughly")
     return [
         ("date", rf"(?:19|20)[0-9]{{2}} ?[/.-] ?{month}{day}(?![0-9])(?! ?[AKVm])"),
         ("ip", r"IP ?-?(?P<ip_1>[0-6][0-9])(?![0-9])"),
@@ -83,15 +89,23 @@ def _number_patterns() -> list[tuple[str, str]]:
         ("time", rf"{_NUM} ?{_units('seconds')}(?![A-Z])"),
         ("type", r"(?:TYPE|CLASS) ?-?(?P<type_1>[123])(?![0-9])"),
         ("size", rf"{side} ?x ?{side}(?: ?x ?{side})?(?: ?mm)?(?![A-Z0-9])"),
-        ("section", rf"{_NUM} ?(?:SQ|MM2|MM|T)(?![A-Z0-9])"),
-        ("contactor", r"MC ?-? ?(?P<contactor_1>[0-9]{1,3}) ?A?(?![A-Z0-9])"),
+        ("thickness", rf"(?P<thickness_1>{_NUM}) ?T(?![A-Z0-9])"),
+        ("section", rf"{_NUM} ?(?:SQ|MM2|MM)(?![A-Z0-9])"),
+        (
+            "contactor",
+            rf"MC ?-? ?(?P<contactor_1>[0-9]{{1,3}}) ?A?(?![A-Z0-9])(?! ?{for_what})",
+        ),
         ("marked_pair", rf"(?P<marked_pair_1>{_INT}) ?AF? ?/ ?{second}|{unit_second}"),
         ("pair", rf"(?P<pair_1>{_INT}) ?/ ?(?P<pair_2>{_INT}){_END}(?!\.[0-9])"),
-        ("frame", rf"(?P<frame_1>{_INT}) ?AF{_END}|AF ?[:=]? ?(?P<frame_2>{_INT})(?![0-9])(?! ?A)"),
-        ("trip", rf"(?P<trip_1>{_INT}) ?AT{_END}|AT ?[:=]? ?(?P<trip_2>{_INT})(?![0-9])(?! ?A)"),
-        ("amp", rf"(?P<amp_1>{_NUM}) ?{_units('ampere')}(?![A-WYZ])(?!x(?! ?[0-9]))"),
+        (
+            "frame",
+            rf"(?P<frame_1>{_INT}) ?AF{_UNIT_END}|AF ?[:=]? ?(?P<frame_2>{_INT}){after_frame}",
+        ),
+        ("trip", rf"(?P<trip_1>{_INT}) ?AT{_UNIT_END}|{trip_first}"),
+        ("amp", rf"(?P<amp_1>{_NUM}) ?{_units('ampere')}{_UNIT_END}"),
         ("neutral_poles", rf"(?P<neutral_poles_1>[0-9]{{1,2}}) ?{poles} ?\+ ?N(?![A-Z])"),
         ("poles", rf"(?P<poles_1>[0-9]{{1,2}}) ?{poles}(?:[0-9]E(?![A-Z]))?(?![A-WYZ])"),
+        ("vague", rf"(?<!{_HANGUL}){about} ?{_NUM} ?{count}|{_NUM} ?{count} ?{roughly}"),
         ("panels", rf"(?:x ?)?(?P<panels_1>-?{_NUM}) ?{panels}"),
         ("times", rf"[x*] ?(?P<times_1>{_NUM})(?: ?{count})?(?![A-Z0-9])"),
         ("quantity", rf"(?P<quantity_1>(?:(?<![A-Z0-9])-)?{_NUM}) ?{count}(?![A-Z])"),
@@ -263,13 +277,14 @@ _PANEL_CODE = re.compile(
 )
 
 
-def has_panel_code(folded: str) -> bool:
-    """Return whether a title holds a panel's code.
+def panel_code(folded: str) -> str | None:
+    """Return the panel's code that a title holds.
 
-    >>> has_panel_code("LP-1"), has_panel_code("L-B1 x"), has_panel_code("VAT")
-    (True, True, False)
+    >>> panel_code("LP-1 (3F)"), panel_code("x L-B1"), panel_code("VAT")
+    ('LP-1', 'L-B1', None)
     """
-    return _PANEL_CODE.search(folded) is not None
+    match = _PANEL_CODE.search(folded)
+    return match[0].upper() if match else None
 
 
 _MODEL_LIKE = re.compile(r"([A-Z]{2,4})-?[0-9]{2,4}[A-Z]{0,3}", _FLAGS)

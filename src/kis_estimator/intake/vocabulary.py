@@ -6,6 +6,7 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
@@ -116,12 +117,23 @@ class Vocabulary:
         """Return the accessories of one category, in the catalogue's order."""
         return [facts for facts in self.accessories.values() if facts.category == category]
 
+    def frame_for(self, rating: int, poles: int | None, category: str | None) -> int | None:
+        """Return the smallest frame that is sold with this rating, else that can carry it."""
+        fitting = [
+            facts
+            for facts in self.models.values()
+            if poles in {None, facts.poles} and category in {None, facts.category}
+        ]
+        exact = [facts.frame_af for facts in fitting if rating in facts.ratings]
+        able = [facts.frame_af for facts in fitting if max(facts.ratings) >= rating]
+        return min(exact or able, default=None)
+
     def poles_of(self, category: str) -> list[int]:
         """Return the numbers of poles that a category is sold in."""
         return sorted(poles for kind, poles in self.ratings if kind == category)
 
 
-def neighbours(ratings: Iterable[int], wanted: int) -> list[int]:
+def neighbours(ratings: Iterable[int], wanted: int | Decimal) -> list[int]:
     """Return the rating next below and next above the wanted one.
 
     >>> neighbours((60, 75, 100), 80), neighbours((60, 75), 80)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 from kis_estimator.engine.model import Location, Material, Mounting
 from kis_estimator.errors import Notice
 from kis_estimator.intake.grammar import SpecFields
+from kis_estimator.intake.vocabulary import trade_words
 
 _CONFLICTS = ("location", "mounting", "material")
 
@@ -67,3 +69,14 @@ def wish_notices(fields: SpecFields) -> Iterator[Notice]:
             yield Notice(f"{name.upper()}_CONFLICT", {"values": values})
     if fields.other_material is not None:
         yield Notice("MATERIAL_UNKNOWN", {"material": fields.other_material})
+
+
+def wish_warnings(fields: SpecFields) -> Iterator[Notice]:
+    """Yield what of the wishes is answered otherwise: another sheet thickness, another brand."""
+    kept = Decimal(trade_words()["thickness"][fields.material or "steel"])
+    about_enclosure = Wishes.of(fields).said or "enclosure" in fields.marks
+    if about_enclosure and fields.thickness_mm not in {None, kept}:
+        params = {"thickness": fields.thickness_mm, "kept": kept}
+        yield Notice("THICKNESS_KEPT", params)
+    if fields.unknown_brand is not None:
+        yield Notice("BRAND_NOT_HELD", {"brand": fields.unknown_brand})

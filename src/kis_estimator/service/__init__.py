@@ -1,8 +1,9 @@
-"""Use cases: read a schedule, estimate it, write the folder of a run. Entry points call these."""
+"""Use cases: read a schedule, estimate it, check and write a run. Entry points call these."""
 
-from kis_estimator.service.engine import Engine, load_engine
-from kis_estimator.service.estimate import Estimate, Options, estimate
-from kis_estimator.service.folder import next_number, today, write
+from kis_estimator.service.clock import today
+from kis_estimator.service.engine import Engine, engine_of, load_engine
+from kis_estimator.service.estimate import Estimate, estimate
+from kis_estimator.service.folder import next_number, write
 from kis_estimator.service.reading import (
     MAX_INPUT,
     noticed,
@@ -11,13 +12,16 @@ from kis_estimator.service.reading import (
     validate,
     validation_response,
 )
+from kis_estimator.service.stages import Outcome, lint_folder
 
 __all__ = [
     "MAX_INPUT",
     "Engine",
     "Estimate",
-    "Options",
+    "Outcome",
+    "engine_of",
     "estimate",
+    "lint_folder",
     "load_engine",
     "next_number",
     "noticed",

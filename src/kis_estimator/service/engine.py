@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -12,17 +13,26 @@ from kis_estimator.engine.rules import Rules, parse_rules
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What every use case needs, loaded once per process."""
+    """What every use case needs, loaded once per process, and the files that it was made from."""
 
     catalog: Catalog
     rules: Rules
     vocabulary: intake.Vocabulary
+    catalog_files: Mapping[str, bytes]
+    rule_bytes: bytes
+
+
+def engine_of(catalog_files: Mapping[str, bytes], rule_bytes: bytes) -> Engine:
+    """Return the engine of a price book and a rule file. Raises what either has wrong."""
+    catalog = parse_catalog(catalog_files)
+    vocabulary = intake.Vocabulary.of_rows(catalog.breakers, catalog.accessories.values())
+    return Engine(catalog, parse_rules(rule_bytes), vocabulary, catalog_files, rule_bytes)
 
 
 def load_engine() -> Engine:
     """Load the catalogue and the rules that come with the program."""
     data = files("kis_estimator") / "data"
-    catalog = parse_catalog({name: (data / "catalog" / name).read_bytes() for name in FILES})
-    rules = parse_rules((data / "rules" / "kr-panel.toml").read_bytes())
-    vocabulary = intake.Vocabulary.of_rows(catalog.breakers, catalog.accessories.values())
-    return Engine(catalog, rules, vocabulary)
+    return engine_of(
+        {name: (data / "catalog" / name).read_bytes() for name in FILES},
+        (data / "rules" / "kr-panel.toml").read_bytes(),
+    )

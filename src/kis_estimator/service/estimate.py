@@ -1,65 +1,52 @@
-"""Estimate what was read: design, price and document it."""
+"""A run: from what was given to a sealed pack of documents and evidence."""
 
 from __future__ import annotations
 
-import time
+import platform
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
 from kis_estimator import __version__, evidence, intake
-from kis_estimator.documents.drawing import arrangement_files
+from kis_estimator.documents.drawing import drawing_files
 from kis_estimator.documents.estimate_json import DocumentEntry, Identity, response
-from kis_estimator.documents.sheet import EstimateHeader, build_quotation
-from kis_estimator.documents.supplier import Supplier, parse_supplier, placeholder_bytes
-from kis_estimator.documents.xlsx import render_workbook
+from kis_estimator.documents.form import fill_form
+from kis_estimator.documents.ooxml.contents import WrittenWorkbook
+from kis_estimator.documents.pdf import render_pdf
+from kis_estimator.documents.sheet import EstimateHeader, Quotation, build_quotation
+from kis_estimator.documents.supplier import parse_supplier
+from kis_estimator.documents.xlsx import write_workbook
 from kis_estimator.engine import pipeline
-from kis_estimator.engine.model import EngineResult, EstimateRequest, Finding, PanelSpec
-from kis_estimator.engine.pipeline import Emit
+from kis_estimator.engine.model import EngineResult, EstimateRequest, Finding, Gate
+from kis_estimator.engine.pipeline import Emit, Event
 from kis_estimator.errors import KisError, Locale
+from kis_estimator.evidence import Inputs, RunOptions, Signer, StageRecord
+from kis_estimator.service.clock import SEOUL, Clock
 from kis_estimator.service.engine import Engine
-from kis_estimator.service.folder import SEOUL
 from kis_estimator.service.reading import noticed
+from kis_estimator.service.stages import (
+    FORM,
+    PDF,
+    WORKBOOK,
+    Outcome,
+    announced,
+    cover_stage,
+    format_stage,
+    lint_stage,
+)
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "kis-estimator.com")
-_KINDS = {".xlsx": "xlsx", ".pdf": "pdf", ".svg": "svg", ".dxf": "dxf", ".json": "json"}
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the caller sets beside the schedule; None keeps what the schedule says."""
-
-    date: date
-    number: str
-    customer: str | None = None
-    project: str | None = None
-    brand: str | None = None
-    locale: Locale | None = None
-    accept_proposed_main: bool = False
-    supplier: Supplier = field(default_factory=lambda: parse_supplier(placeholder_bytes()))
-
-
-@dataclass(slots=True)
-class Clock:
-    """Wall-clock milliseconds per step; they live in run.json, beside the evidence."""
-
-    milliseconds: dict[str, float] = field(default_factory=dict)
-    _last: float = field(default_factory=time.perf_counter)
-
-    def lap(self, step: str) -> None:
-        """Record the time since the last lap."""
-        now = time.perf_counter()
-        self.milliseconds[step] = round((now - self._last) * 1000, 2)
-        self._last = now
+_KINDS = {".xlsx": "xlsx", ".pdf": "pdf", ".svg": "svg", ".dxf": "dxf"}
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A finished run: the engine's result, the EstimateResponse and every file by its path."""
+    """A finished run: reading, result, EstimateResponse, and every file by its path."""
 
+    reading: intake.Reading
     result: EngineResult
     response: dict[str, Any]
     files: dict[str, bytes]
@@ -70,71 +57,205 @@ class Estimate:
         return str(self.response["number"])
 
 
+@dataclass(frozen=True, slots=True)
+class _Documents:
+    """The documents of a run by path, and the workbooks with what was written into them."""
+
+    files: dict[str, bytes]
+    workbooks: dict[str, WrittenWorkbook]
+    pictures: dict[str, bytes]
+
+
 def estimate(
-    reading: intake.Reading, options: Options, engine: Engine, emit: Emit = lambda _event: None
+    inputs: Inputs,
+    engine: Engine,
+    emit: Emit = lambda _event: None,
+    signer: Signer | None = None,
 ) -> Estimate:
-    """Design, price and document what was read. Raises the reading's errors, and the engine's."""
+    """Read, design, price and document what was given; the same inputs give the same pack.
+
+    Raises what the schedule, the company's form or the request has wrong; nothing is written.
+    """
+    clock = Clock()
+    options = inputs.options
+    reading = intake.read(
+        inputs.upload,
+        inputs.upload_name,
+        engine.vocabulary,
+        options.reading_locale,
+        brand=options.brand,
+    )
     if reading.errors or reading.request is None:
         raise KisError(*reading.errors)
-    clock = Clock()
-    request = _with_options(reading.request, options)
+    clock.lap("reading")
     result = pipeline.run(
-        request,
+        _with_options(reading.request, options),
         engine.catalog,
         engine.rules,
         emit,
         accept_proposed_main=options.accept_proposed_main,
     )
-    clock.lap("engine")
     given = intake.dump_request(result.request)
-    header = _header(result, reading, options, engine, evidence.design_sha(given, result))
+    clock.lap("engine")
+    header = _header(inputs, result, reading, engine, evidence.design_sha(given, result))
     quotation = build_quotation(result, header)
-    documents = {"quotation.xlsx": render_workbook(quotation)}
+    documents = _documents(inputs, quotation, result, clock)
+    run = _Run(inputs, reading, result, given, header, documents.files)
+    outcomes = _later_stages(run, quotation, documents, emit, clock)
+    run = replace(run, result=_judged(result, outcomes, run.given_files()))
+    return _sealed(run, outcomes, documents.pictures, signer, clock)
+
+
+def _documents(
+    inputs: Inputs, quotation: Quotation, result: EngineResult, clock: Clock
+) -> _Documents:
+    """Write workbook, the company's form, drawings and PDF."""
+    workbooks = {WORKBOOK: write_workbook(quotation)}
+    if inputs.form is not None:
+        workbooks[FORM] = fill_form(inputs.form, quotation)
     clock.lap("xlsx")
-    for name, text in arrangement_files(result, quotation).items():
-        documents[f"drawings/{name}"] = text.encode("utf-8")
+    drawings = drawing_files(result, quotation)
+    pictures = {n: data for n, data in drawings.items() if n.endswith("-arrangement.svg")}
     clock.lap("drawings")
-    entries = [
-        DocumentEntry(
-            kind=_KINDS[PurePosixPath(path).suffix],
-            path=path,
-            sha256=evidence.sha256(content),
-            size_bytes=len(content),
-        )
-        for path, content in documents.items()
-    ]
-    answer = response(
-        result,
-        _identity(options),
-        entries,
-        header.design_sha,
-        tuple(_noticed(reading, request.locale)),
-    )
-    everything = {
-        **documents,
-        **evidence.stage_files(given, result),
-        "estimate.json": evidence.pretty(answer),
+    pdf = render_pdf(quotation, [picture.decode() for picture in pictures.values()])
+    clock.lap("pdf")
+    files = {path: book.data for path, book in workbooks.items()}
+    files[PDF] = pdf.data
+    files |= {f"drawings/{name}": data for name, data in drawings.items()}
+    return _Documents(files, workbooks, pictures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the parts of a run share."""
+
+    inputs: Inputs
+    reading: intake.Reading
+    result: EngineResult
+    given: dict[str, Any]
+    header: EstimateHeader
+    documents: Mapping[str, bytes]
+
+    def given_files(self) -> dict[str, bytes]:
+        """Return the files below `inputs/` and the documents."""
+        return {**evidence.input_files(self.inputs, self.given), **self.documents}
+
+    def answer(self, findings: tuple[Finding, ...], evidence_sha: str | None) -> dict[str, Any]:
+        """Return the EstimateResponse."""
+        locale = self.result.request.locale
+        entries = [
+            DocumentEntry(
+                kind=_KINDS[PurePosixPath(path).suffix],
+                path=path,
+                sha256=evidence.sha256(content),
+                size_bytes=len(content),
+            )
+            for path, content in self.documents.items()
+        ]
+        more = (*_noticed(self.reading, locale), *findings)
+        identity = _identity(self.inputs.options)
+        made = response(self.result, identity, entries, self.header.design_sha, more)
+        return dict(evidence.plain({**made, "evidenceSha": evidence_sha}))
+
+
+def _later_stages(
+    run: _Run, quotation: Quotation, documents: _Documents, emit: Emit, clock: Clock
+) -> dict[str, Outcome]:
+    """Run format, cover and lint on the finished documents."""
+    locale = run.result.request.locale
+    quoted = evidence.quoted(run.result)
+    emit(Event("started", "format"))
+    made = format_stage(documents.workbooks, quoted, run.inputs.options.date, locale)
+    outcomes = {"format": announced(made, emit)}
+    clock.lap("format")
+    emit(Event("started", "cover"))
+    judged = cover_stage(quotation, production=run.inputs.options.production)
+    outcomes["cover"] = announced(judged, emit)
+    emit(Event("started", "lint"))
+    files = {
+        **run.given_files(),
+        "estimate.json": evidence.pretty(run.answer((), None)),
+        "evidence/4-format/input.json": evidence.pretty(quoted),
     }
+    outcomes["lint"] = announced(lint_stage(files), emit)
+    clock.lap("lint")
+    return outcomes
+
+
+def _judged(
+    result: EngineResult, outcomes: Mapping[str, Outcome], files: Mapping[str, bytes]
+) -> EngineResult:
+    """Return the result with the gates of the stages that ran in the place of «not run»."""
+    names = [*files, *evidence.stage_files({}, result), "evidence/2-breaker/x.svg"]
+    gates: list[Gate] = [gate for outcome in outcomes.values() for gate in outcome.gates]
+    gates.append(evidence.complete_gate(names))
+    made = {(gate.stage, gate.name): gate for gate in gates}
+    return replace(
+        result, gates=tuple(made.get((gate.stage, gate.name), gate) for gate in result.gates)
+    )
+
+
+def _sealed(
+    run: _Run,
+    outcomes: Mapping[str, Outcome],
+    pictures: Mapping[str, bytes],
+    signer: Signer | None,
+    clock: Clock,
+) -> Estimate:
+    """Put the pack together: evidence of every stage, manifest, signature, sums."""
+    records: dict[str, StageRecord] = {stage: made.record for stage, made in outcomes.items()}
+    files = {
+        **run.given_files(),
+        **evidence.stage_files(run.given, run.result, records, pictures),
+    }
+    identity = _identity(run.inputs.options)
+    facts = evidence.PackFacts(
+        number=identity.number,
+        revision=identity.revision,
+        created_at=identity.created_at,
+        engine_version=__version__,
+        design_sha=run.header.design_sha,
+        result=run.result,
+    )
+    pack = evidence.seal_pack(files, facts, signer)
+    findings = tuple(found for made in outcomes.values() for found in made.findings)
+    answer = run.answer(findings, pack.evidence_sha)
     clock.lap("evidence")
-    run = {"version": __version__, "milliseconds": clock.milliseconds}
-    everything["run.json"] = evidence.pretty(run)
-    everything["SHA256SUMS"] = evidence.checksums(everything)
-    return Estimate(result, evidence.plain(answer), everything)
+    beside = {
+        "estimate.json": evidence.pretty(answer),
+        "run.json": evidence.pretty(
+            {
+                "version": __version__,
+                "host": platform.node(),
+                "startedAt": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "milliseconds": clock.milliseconds,
+            }
+        ),
+    }
+    everything = evidence.with_sums({**files, **pack.files, **beside})
+    return Estimate(run.reading, run.result, answer, everything)
+
+
+# ---------------------------------------------------------------- parts
 
 
 def _header(
-    result: EngineResult, reading: intake.Reading, options: Options, engine: Engine, design_sha: str
+    inputs: Inputs,
+    result: EngineResult,
+    reading: intake.Reading,
+    engine: Engine,
+    design_sha: str,
 ) -> EstimateHeader:
     """Return what the documents say beside the engine's figures."""
-    request = result.request
+    request, options = result.request, inputs.options
     return EstimateHeader(
         number=options.number,
-        revision=1,
+        revision=options.revision,
         date=options.date,
         valid_until=options.date + timedelta(days=request.valid_days),
         locale=request.locale,
         vat_pct=engine.rules.pricing.vat_pct,
-        supplier=options.supplier,
+        supplier=parse_supplier(inputs.company, inputs.seal),
         design_sha=design_sha,
         exclusions=tuple(
             notice.text for notice in reading.skipped if notice.row is not None and notice.text
@@ -142,34 +263,24 @@ def _header(
     )
 
 
-def _with_options(request: EstimateRequest, options: Options) -> EstimateRequest:
-    """Return the request with the caller's customer, project and brand."""
+def _with_options(request: EstimateRequest, options: RunOptions) -> EstimateRequest:
+    """Return the request with the caller's customer, project and language."""
     if options.customer is not None:
         request = replace(request, customer=replace(request.customer, name=options.customer))
     if options.locale is not None:
         request = replace(request, locale=options.locale)
     if options.project is not None:
         request = replace(request, project=options.project)
-    if options.brand is not None:
-        request = replace(
-            request, panels=tuple(_branded(panel, options.brand) for panel in request.panels)
-        )
     return request
 
 
-def _branded(panel: PanelSpec, brand: str) -> PanelSpec:
-    """Give the brand to every row that names neither brand nor model."""
-    rows = (row if row.brand or row.model else replace(row, brand=brand) for row in panel.breakers)
-    return replace(panel, breakers=tuple(rows))
-
-
-def _identity(options: Options) -> Identity:
-    """Return the identity of a first revision: its id is the UUIDv5 of number and revision."""
+def _identity(options: RunOptions) -> Identity:
+    """Return the identity of a run: its id is the UUIDv5 of number and revision."""
     created = datetime.combine(options.date, datetime.min.time(), SEOUL).astimezone(UTC)
     return Identity(
-        id=str(uuid.uuid5(_NAMESPACE, f"{options.number}/1")),
+        id=str(uuid.uuid5(_NAMESPACE, f"{options.number}/{options.revision}")),
         number=options.number,
-        revision=1,
+        revision=options.revision,
         created_at=created.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 

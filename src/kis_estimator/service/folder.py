@@ -5,17 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta, timezone
+from datetime import date
 from pathlib import Path
 
 from kis_estimator.errors import KisError
-
-SEOUL = timezone(timedelta(hours=9), "KST")
-
-
-def today() -> date:
-    """Return today's date in Seoul."""
-    return datetime.now(SEOUL).date()
+from kis_estimator.evidence import LOG, Signer, layout, link_pack, locked_log
+from kis_estimator.service.estimate import Estimate
 
 
 def next_number(folder: Path, day: date) -> str:
@@ -29,8 +24,23 @@ def next_number(folder: Path, day: date) -> str:
     return f"{prefix}{max(taken, default=0) + 1:04d}"
 
 
-def write(files: Mapping[str, bytes], number: str, folder: Path) -> Path:
-    """Write the files as `folder/<number>`, whole or not at all.
+def write(run: Estimate, folder: Path, signer: Signer | None = None) -> Path:
+    """Write the pack of a run as `folder/<number>`, whole or not at all.
+
+    With a signing key its record is linked to the chain of the folder: the log gets the record once
+    the pack stands. Raises NUMBER_TAKEN, FOLDER_UNWRITABLE or CHAIN_LOG_BROKEN.
+    """
+    if signer is None:
+        return write_files(run.files, run.number, folder)
+    with locked_log(folder / LOG) as log:
+        files, record = link_pack(run.files, log.last, signer)
+        target = write_files(files, run.number, folder)
+        log.append(record, files[layout.CHAIN])
+    return target
+
+
+def write_files(files: Mapping[str, bytes], number: str, folder: Path) -> Path:
+    """Write files as `folder/<number>`, whole or not at all.
 
     Raises NUMBER_TAKEN or FOLDER_UNWRITABLE.
     """

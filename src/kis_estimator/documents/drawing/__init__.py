@@ -1,85 +1,99 @@
-"""The arrangement drawing of a panel: front view to scale on an A3 or A2 sheet.
+"""The drawings of a panel on A3 or A2 sheets: outline, arrangement and single-line diagram.
 
-The scene is independent of a file format: `svg.to_svg` writes it, a DXF writer can.
+A drawing is a scene, independent of a file format; `svg.to_svg` and `dxf.to_dxf` write it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from kis_estimator.documents.drawing.border import TitleBlock, caption, frame, legend, title_block
-from kis_estimator.documents.drawing.dimensions import dimensions
-from kis_estimator.documents.drawing.front_view import front_view
-from kis_estimator.documents.drawing.projection import project
+from kis_estimator.documents.drawing.arrangement import arrangement
+from kis_estimator.documents.drawing.border import TitleBlock
+from kis_estimator.documents.drawing.dxf import to_dxf
+from kis_estimator.documents.drawing.outline import outline
 from kis_estimator.documents.drawing.scene import Scene
+from kis_estimator.documents.drawing.single_line import single_line
 from kis_estimator.documents.drawing.svg import to_svg
-from kis_estimator.documents.sheet import breaker_text, enclosure_size
-from kis_estimator.documents.texts import Texts, say
+from kis_estimator.documents.texts import Texts
 
 if TYPE_CHECKING:
     from kis_estimator.documents.sheet import Quotation
     from kis_estimator.engine.model import EngineResult, PanelResult
 
-__all__ = ["TitleBlock", "arrangement", "arrangement_files", "drawing_filename", "to_svg"]
+__all__ = [
+    "TitleBlock",
+    "arrangement",
+    "arrangement_files",
+    "arrangement_svg",
+    "drawing_files",
+    "drawing_stem",
+    "outline",
+    "single_line",
+    "to_dxf",
+    "to_svg",
+]
 
 _SLUG_LIMIT = 40
 _NOT_IN_SLUG = re.compile(r"[^0-9a-z가-힣]+")
 _NAMELESS = "panel"
+_DRAWINGS: Mapping[str, Callable[[PanelResult, TitleBlock, Texts], Scene]] = {
+    "outline": outline,
+    "arrangement": arrangement,
+    "single-line": single_line,
+}
 
 
-def arrangement(panel: PanelResult, title: TitleBlock, words: Texts) -> Scene:
-    """Draw one panel."""
-    view = project(panel.enclosure)
-    return Scene(
-        view.sheet.width,
-        view.sheet.height,
-        f"{title.panel} — {words['arrangement_title']}",
-        say(
-            words,
-            "drawing_description",
-            panel=title.panel,
-            size=enclosure_size(panel),
-            main=breaker_text(panel.devices.main),
-            branches=len(panel.devices.circuits),
-        ),
-        (
-            frame(title, view, words),
-            *front_view(panel, view, words),
-            dimensions(panel, view, words),
-            caption(panel, view, words),
-            legend(panel, view, words),
-            title_block(panel, title, view, words),
-        ),
-    )
+def drawing_files(result: EngineResult, quotation: Quotation) -> dict[str, bytes]:
+    """Return file name -> content: the three drawings of every panel, as SVG and as DXF."""
+    files = {}
+    for name, scene in _scenes(result, quotation):
+        files[f"{name}.svg"] = to_svg(scene).encode("utf-8")
+        files[f"{name}.dxf"] = to_dxf(scene)
+    return files
 
 
 def arrangement_files(result: EngineResult, quotation: Quotation) -> dict[str, str]:
     """Return file name -> SVG of every panel's arrangement."""
-    files = {}
-    for panel, table in zip(result.panels, quotation.panels, strict=True):
-        title = TitleBlock(
-            customer=quotation.customer,
-            project=quotation.project,
-            number=quotation.number,
-            date=quotation.date_text,
-            sheet=table.number,
-            sheets=len(quotation.panels),
-            sample=quotation.sample,
-            panel=table.name,
-        )
-        scene = arrangement(panel, title, quotation.words)
-        files[drawing_filename(table.number, table.name)] = to_svg(scene)
-    return files
+    only = ("arrangement",)
+    return {f"{name}.svg": to_svg(scene) for name, scene in _scenes(result, quotation, only)}
 
 
-def drawing_filename(index: int, name: str) -> str:
-    """Name the file of a panel's arrangement: Hangul, digits and lower-case Latin, no path.
+def arrangement_svg(panel: PanelResult, title: TitleBlock, words: Texts) -> str:
+    """Return the arrangement of one panel, to stand on a page of another document."""
+    return to_svg(arrangement(panel, title, words))
 
-    >>> drawing_filename(1, "LP-1 전등/전열"), drawing_filename(12, "../..")
-    ('01-lp-1-전등-전열-arrangement.svg', '12-panel-arrangement.svg')
+
+def _scenes(
+    result: EngineResult, quotation: Quotation, kinds: Collection[str] = _DRAWINGS
+) -> Iterator[tuple[str, Scene]]:
+    """Yield name and scene; the drawings of an estimate are numbered through."""
+    for i, (panel, table) in enumerate(zip(result.panels, quotation.panels, strict=True)):
+        stem = drawing_stem(table.number, table.name)
+        for sheet, (kind, draw) in enumerate(_DRAWINGS.items(), start=1 + i * len(_DRAWINGS)):
+            if kind not in kinds:
+                continue
+            title = TitleBlock(
+                customer=quotation.customer,
+                project=quotation.project,
+                number=quotation.number,
+                date=quotation.date_text,
+                sheet=sheet,
+                sheets=len(result.panels) * len(_DRAWINGS),
+                sample=quotation.sample,
+                panel=table.name,
+            )
+            yield f"{stem}-{kind}", draw(panel, title, quotation.words)
+
+
+def drawing_stem(index: int, name: str) -> str:
+    """Start the file names of a panel's drawings: Hangul, digits and lower-case Latin, no path.
+
+    >>> drawing_stem(1, "LP-1 전등/전열"), drawing_stem(12, "../..")
+    ('01-lp-1-전등-전열', '12-panel')
     """
     plain = unicodedata.normalize("NFC", name).lower()
     slug = _NOT_IN_SLUG.sub("-", plain).strip("-")[:_SLUG_LIMIT].strip("-")
-    return f"{index:02d}-{slug or _NAMELESS}-arrangement.svg"
+    return f"{index:02d}-{slug or _NAMELESS}"

@@ -1,4 +1,4 @@
-"""Dimension lines: overall width and height, and the chains of what stands where."""
+"""The dimensions of an arrangement: overall, and the chains of what stands where."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from kis_estimator.documents.drawing.scene import Box, Group, Line, Polygon, Shape, Text
+from kis_estimator.documents.drawing.measure import GAP, OVERSHOOT, SMALL, along, arrows, upright
+from kis_estimator.documents.drawing.scene import Box, Group, Line, Shape, Text
 
 if TYPE_CHECKING:
     from kis_estimator.documents.drawing.projection import Projection
     from kis_estimator.documents.texts import Texts
     from kis_estimator.engine.model import PanelResult
 
-_SIZE, _SMALL = 2.8, 2.4
-_ARROW, _ARROW_HALF = 2.2, 0.42
-_OFFSET, _CHAIN_OFFSET, _GAP, _OVERSHOOT = 9.0, 8.0, 1.0, 1.5
+_OFFSET, _CHAIN_OFFSET = 9.0, 8.0
 _LEADING = 3.3
 _BASELINE = 0.35
 
@@ -27,10 +26,8 @@ def dimensions(panel: PanelResult, view: Projection, words: Texts) -> Group:
     enclosure = panel.enclosure
     outer = view.area(0, 0, enclosure.width_mm, enclosure.height_mm)
     shapes = [
-        *_horizontal(
-            (outer.x, outer.right), outer.y, outer.y - _OFFSET, f"W {enclosure.width_mm}", _SIZE
-        ),
-        *_vertical((outer.y, outer.bottom), outer.x, outer.x - _OFFSET, f"H {enclosure.height_mm}"),
+        *along((outer.x, outer.right), outer.y, outer.y - _OFFSET, f"W {enclosure.width_mm}"),
+        *upright((outer.y, outer.bottom), outer.x, outer.x - _OFFSET, f"H {enclosure.height_mm}"),
         *_right_chain(_levels(panel, words), view, outer),
         *_bottom_chain(_stations(panel), view, outer),
     ]
@@ -69,15 +66,15 @@ def _right_chain(spans: Sequence[Span], view: Projection, outer: Box) -> list[Sh
     x = outer.right + _CHAIN_OFFSET
     ends = sorted({view.y + view.length(y) for span in spans for y in span[:2]})
     shapes: list[Shape] = [
-        Line(((outer.right + _GAP, y), (x + _OVERSHOOT, y)), "dimension") for y in ends
+        Line(((outer.right + GAP, y), (x + OVERSHOOT, y)), "dimension") for y in ends
     ]
     texts: list[tuple[float, str]] = []
     for start, end, label in spans:
         top, bottom = view.y + view.length(start), view.y + view.length(end)
-        shapes += _arrows((x, top), (x, bottom))
+        shapes += arrows((x, top), (x, bottom))
         texts.append(((top + bottom) / 2, f"{end - start:g}  {label}"))
     shapes += [
-        Text(x + 2.2, y + _SMALL * _BASELINE, text, _SMALL)
+        Text(x + 2.2, y + SMALL * _BASELINE, text, SMALL)
         for y, (_, text) in zip(_spread([y for y, _ in texts]), texts, strict=True)
     ]
     return shapes
@@ -100,47 +97,7 @@ def _bottom_chain(spans: Sequence[Span], view: Projection, outer: Box) -> list[S
     if len(spans) > 1:
         for start, end, _ in spans:
             ends = view.x + view.length(start), view.x + view.length(end)
-            shapes += _horizontal(
-                ends, outer.bottom, outer.bottom + _OFFSET - 2, f"{end - start:g}", _SMALL
+            shapes += along(
+                ends, outer.bottom, outer.bottom + _OFFSET - 2, f"{end - start:g}", SMALL
             )
     return shapes
-
-
-def _horizontal(
-    ends: tuple[float, float], edge: float, y: float, text: str, size: float
-) -> list[Shape]:
-    beyond = _OVERSHOOT if y > edge else -_OVERSHOOT
-    gap = _GAP if y > edge else -_GAP
-    return [
-        *(Line(((x, edge + gap), (x, y + beyond)), "dimension") for x in ends),
-        *_arrows((ends[0], y), (ends[1], y)),
-        Text(sum(ends) / 2, y - 1.0, text, size, anchor="middle"),
-    ]
-
-
-def _vertical(ends: tuple[float, float], edge: float, x: float, text: str) -> list[Shape]:
-    return [
-        *(Line(((edge - _GAP, y), (x - _OVERSHOOT, y)), "dimension") for y in ends),
-        *_arrows((x, ends[0]), (x, ends[1])),
-        Text(x - 1.0, sum(ends) / 2, text, _SIZE, anchor="middle", upright=False),
-    ]
-
-
-def _arrows(start: tuple[float, float], end: tuple[float, float]) -> list[Shape]:
-    """Return a dimension line along one axis with a head at both ends."""
-    span = end[0] - start[0] + end[1] - start[1]
-    head = min(_ARROW, span * 0.4)
-    return [
-        Line((start, end), "dimension"),
-        _head(start, head, across=start[0] != end[0]),
-        _head(end, -head, across=start[0] != end[0]),
-    ]
-
-
-def _head(tip: tuple[float, float], length: float, *, across: bool) -> Polygon:
-    x, y = tip
-    if across:
-        wings = (x + length, y - _ARROW_HALF), (x + length, y + _ARROW_HALF)
-    else:
-        wings = (x - _ARROW_HALF, y + length), (x + _ARROW_HALF, y + length)
-    return Polygon((tip, *wings), "arrow")

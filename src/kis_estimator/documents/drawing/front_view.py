@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kis_estimator.documents.drawing.accessories import accessory_name
 from kis_estimator.documents.drawing.bodies import branch_label, centred, device_label
+from kis_estimator.documents.drawing.conductors import bar_letters, conductor_name, switched
 from kis_estimator.documents.drawing.scene import (
     Box,
     Circle,
@@ -30,9 +32,6 @@ _STRIPE = 0.9
 _DOT = 0.45
 _MAIN_SIZE = 3.4
 _BALLOON, _BALLOON_SHARE, _BAR = 1.6, 0.47, 0.4
-_BARS = {1: "RN", 2: "RN", 3: "RST", 4: "RSTN"}
-_ONE_PHASE_LETTER = "L"
-_TWO_POLES, _FOUR_POLES = 2, 4
 
 
 def front_view(panel: PanelResult, view: Projection, words: Texts) -> list[Group]:
@@ -77,10 +76,6 @@ def _duct(placed: Placement, view: Projection, words: Texts) -> Group:
     return Group("duct", shapes, words["duct"])
 
 
-def _bar_letters(panel: PanelResult) -> str:
-    return _BARS[panel.devices.main.poles]
-
-
 def _bar_xs(corridor: Box, letters: str) -> dict[str, float]:
     step = corridor.width / (len(letters) + 1)
     return {letter: corridor.x + step * i for i, letter in enumerate(letters, start=1)}
@@ -88,7 +83,7 @@ def _bar_xs(corridor: Box, letters: str) -> dict[str, float]:
 
 def _busbars(panel: PanelResult, corridors: Sequence[Placement], view: Projection) -> list[Group]:
     """Return each corridor with its bars, fed from the main's lower terminals."""
-    letters = _bar_letters(panel)
+    letters = bar_letters(panel)
     placed = panel.layout.placements
     main = next((view.box(p) for p in placed if p.role == "main"), None)
     rows = [view.box(p).y for p in placed if p.role in ("branch", "spare")]
@@ -121,7 +116,7 @@ def _balloons(panel: PanelResult, corridor: Box, letters: str) -> list[Shape]:
     radius = min(_BALLOON, corridor.width / (len(letters) + 1) * _BALLOON_SHARE)
     for letter, x in xs.items():
         at = Box(x - radius, corridor.bottom, radius * 2, radius * 2)
-        name = _ONE_PHASE_LETTER if panel.phase is None and letter == "R" else letter
+        name = conductor_name(panel, letter)
         shapes += [
             Circle(*at.middle, radius, "balloon"),
             *centred(at, [(name, f"ink-{letter}")], radius * 1.25),
@@ -135,7 +130,7 @@ def _taps(
     corridors: Sequence[Placement],
     view: Projection,
 ) -> Group:
-    letters = _bar_letters(panel)
+    letters = bar_letters(panel)
     poles = {circuit.number: circuit.item.poles for circuit in panel.devices.circuits}
     shapes: list[Shape] = []
     for placed in branches:
@@ -145,7 +140,7 @@ def _taps(
         xs = _bar_xs(view.box(facing), letters)
         body = view.box(placed)
         edge = body.right if placed.side == "left" else body.x
-        wanted = _conductors(placed.phase, poles.get(placed.circuit or 0, 0))
+        wanted = switched(placed.phase, poles.get(placed.circuit or 0, 0))
         for i, (letter, x) in enumerate(xs.items(), start=1):
             if letter in wanted:
                 y = body.y + body.height * i / (len(xs) + 1)
@@ -165,13 +160,6 @@ def _facing(placed: Placement, corridors: Sequence[Placement]) -> Placement | No
         beyond = [c for c in corridors if c.right_mm <= placed.x_mm]
         return max(beyond, key=lambda c: c.right_mm, default=None)
     return None
-
-
-def _conductors(phase: str | None, poles: int) -> str:
-    """Return the bars that a branch is tapped from: its phases, and N for phase + N or 4P."""
-    phases = phase or "R"
-    neutral = poles == _FOUR_POLES or (poles == _TWO_POLES and len(phases) == 1)
-    return phases + ("N" if neutral else "")
 
 
 def _main(panel: PanelResult, placed: Placement, view: Projection) -> Group:
@@ -221,7 +209,7 @@ def _device(panel: PanelResult, placed: Placement, view: Projection, words: Text
     box, sku = view.box(placed), clean(placed.model)
     names = {use.item.sku: use.item for use in panel.devices.accessories}
     item = names.get(placed.model)
-    name = clean(item.name_ko if words["language"] == "ko" else item.name_en) if item else sku
+    name = accessory_name(item, words) if item else sku
     layer: Layer = "accessory" if placed.role == "accessory" else "terminal"
     choices = ((sku, name), (sku,)) if name != sku else ((sku,),)
     return Group(layer, (Rect(box, layer), *device_label(box, choices)), f"{sku} {name}")

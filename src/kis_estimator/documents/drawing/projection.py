@@ -10,7 +10,7 @@ from kis_estimator.engine.model import EnclosureResult, Placement
 
 _MARGIN, _STRIP, _HEADING = 10, 55, 13
 _LEFT_DIMENSIONS, _RIGHT_CHAIN, _TOP_DIMENSIONS, _BELOW = 18, 34, 13, 19
-_SCALES = (1, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20)
+SCALES = (1, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20)
 _LEGIBLE_SCALE = 6
 
 
@@ -56,7 +56,7 @@ class Sheet:
         )
 
 
-A3, A2 = Sheet("A3", 297, 420), Sheet("A2", 420, 594)
+A3, A2, A1 = Sheet("A3", 297, 420), Sheet("A2", 420, 594), Sheet("A1", 594, 841)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +109,4 @@ def project(enclosure: EnclosureResult) -> Projection:
 
 def _scale(sheet: Sheet, width: int, height: int) -> float:
     least = max(width / sheet.field.width, height / sheet.field.height)
-    return next((scale for scale in _SCALES if scale >= least), ceil(least))
+    return next((scale for scale in SCALES if scale >= least), ceil(least))

@@ -1,18 +1,19 @@
-"""A drawing as plain shapes on a sheet: what the SVG writer (and later DXF) puts on paper.
+"""A drawing as plain shapes on a sheet: what the SVG and the DXF writer put on paper.
 
 Lengths are mm on the sheet, y points down. A shape has a style by name; a group has a layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+Point = tuple[float, float]
 Anchor = Literal["start", "middle", "end"]
 Layer = Literal[
-    "frame", "enclosure", "duct", "busbar", "main", "branch", "spare", "accessory", "terminal",
-    "dimension", "legend", "titleblock",
+    "frame", "enclosure", "door", "hole", "duct", "busbar", "main", "branch", "spare", "accessory",
+    "terminal", "dimension", "legend", "titleblock",
 ]  # fmt: skip
 
 
@@ -36,7 +37,7 @@ class Box:
         return self.y + self.height
 
     @property
-    def middle(self) -> tuple[float, float]:
+    def middle(self) -> Point:
         """Return the centre."""
         return self.x + self.width / 2, self.y + self.height / 2
 
@@ -63,12 +64,23 @@ class Hatch:
     pitch: float
     style: str
 
+    def strokes(self) -> Iterator[tuple[Point, Point]]:
+        """Yield the strokes at 45 degrees, clipped to the box."""
+        box = self.box
+        for i in range(1, int((box.width + box.height) / self.pitch) + 1):
+            reach = i * self.pitch
+            down, across = min(reach, box.height), min(reach, box.width)
+            yield (
+                (box.x + reach - down, box.y + down),
+                (box.x + across, box.y + reach - across),
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """A line through two or more points."""
 
-    points: tuple[tuple[float, float], ...]
+    points: tuple[Point, ...]
     style: str
 
 
@@ -76,7 +88,7 @@ class Line:
 class Polygon:
     """A filled shape: arrow heads."""
 
-    points: tuple[tuple[float, float], ...]
+    points: tuple[Point, ...]
     style: str
 
 
@@ -163,6 +175,17 @@ STYLES: Mapping[str, Style] = {
     "text": Style(_INK),
     "bold": Style(_INK, bold=True),
     "muted": Style(_GREY),
+    "door": Style(None, _INK, 0.35),
+    "fitting": Style("#FFFFFF", _INK, 0.25),
+    "hidden": Style(None, _INK, 0.25, "2 1"),
+    "centre": Style(None, _GREY, 0.15, "5 1 1 1"),
+    "ground-hatch": Style(None, _GREY, 0.18),
+    "bus": Style(None, _INK, 1.2),
+    "feeder": Style(None, _INK, 0.5),
+    "wire": Style(None, _INK, 0.3),
+    "symbol": Style("#FFFFFF", _INK, 0.3),
+    "spare-wire": Style(None, _GREY, 0.25, "1.6 1"),
+    "dot": Style(_INK),
     "mark": Style(_MARK, bold=True),
     "mark-frame": Style(None, _MARK, 0.5),
     "balloon": Style("#FFFFFF", _INK, 0.2),

@@ -13,6 +13,7 @@ from kis_estimator.documents.drawing.scene import (
     Group,
     Hatch,
     Line,
+    Point,
     Polygon,
     Rect,
     Scene,
@@ -91,19 +92,12 @@ def _text(text: Text) -> str:
 
 
 def _hatch(hatch: Hatch) -> str:
-    """Return strokes at 45 degrees, clipped to the box."""
-    box, parts = hatch.box, []
-    count = int((box.width + box.height) / hatch.pitch)
-    for i in range(1, count + 1):
-        reach = i * hatch.pitch
-        down, across = min(reach, box.height), min(reach, box.width)
-        start = f"{_num(box.x + reach - down)} {_num(box.y + down)}"
-        end = f"{_num(box.x + across)} {_num(box.y + reach - across)}"
-        parts.append(f"M{start}L{end}")
-    return "".join(parts)
+    return "".join(
+        f"M{_num(x1)} {_num(y1)}L{_num(x2)} {_num(y2)}" for (x1, y1), (x2, y2) in hatch.strokes()
+    )
 
 
-def _points(points: Iterable[tuple[float, float]]) -> str:
+def _points(points: Iterable[Point]) -> str:
     return " ".join(f"{_num(x)},{_num(y)}" for x, y in points)
 
 

@@ -1,4 +1,4 @@
-"""The quotation as a workbook: a cover and a sheet per panel, with live formulas.
+"""The quotation as a workbook: cover, summary, a sheet per panel, loads and design checks.
 
 Every formula carries our own figure as its cached value, so a viewer that does not calculate
 shows the same amounts. Text is always written as text: nothing a user typed becomes a formula.
@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING
 
 from xlsxwriter import Workbook
 
+from kis_estimator.documents.ooxml.contents import WrittenWorkbook
 from kis_estimator.documents.xlsx.book import Book
+from kis_estimator.documents.xlsx.checks import write_checks
 from kis_estimator.documents.xlsx.cover import add_cover, write_cover
+from kis_estimator.documents.xlsx.loads import write_loads
 from kis_estimator.documents.xlsx.panel import write_panel
-from kis_estimator.documents.xlsx.style import BODY_SIZE, FONT, Styles
+from kis_estimator.documents.xlsx.style import BODY_SIZE, FONT
+from kis_estimator.documents.xlsx.summary import add_summary, write_summary
 
 if TYPE_CHECKING:
     from kis_estimator.documents.sheet import Quotation
 
 
-def render_workbook(quotation: Quotation) -> bytes:
-    """Return the .xlsx file; the same quotation gives the same bytes."""
+def write_workbook(quotation: Quotation) -> WrittenWorkbook:
+    """Write the workbook; the same quotation gives the same bytes."""
     buffer = io.BytesIO()
     workbook = Workbook(
         buffer,
@@ -38,9 +42,17 @@ def render_workbook(quotation: Quotation) -> bytes:
             "created": datetime.combine(quotation.date, time()),
         }
     )
-    book = Book(workbook, Styles(workbook), quotation)
-    cover = add_cover(book)
+    book = Book(workbook, quotation)
+    cover, summary = add_cover(book), add_summary(book)
     totals = [write_panel(book, panel) for panel in quotation.panels]
-    write_cover(book, cover, totals)
+    write_summary(book, summary, totals)
+    write_cover(book, cover)
+    write_loads(book)
+    write_checks(book)
     workbook.close()
-    return buffer.getvalue()
+    return WrittenWorkbook(buffer.getvalue(), book.contents)
+
+
+def render_workbook(quotation: Quotation) -> bytes:
+    """Return the .xlsx file alone."""
+    return write_workbook(quotation).data

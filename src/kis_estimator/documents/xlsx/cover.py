@@ -1,32 +1,35 @@
-"""The cover of the workbook: whom it is for, the amount in words, the panels, the totals."""
+"""The cover of the workbook: who quotes to whom, the amount, the terms."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from xlsxwriter.utility import xl_rowcol_to_cell
-
 from kis_estimator.documents.hangul import amount_in_hangul
-from kis_estimator.documents.lettering import shorten
+from kis_estimator.documents.lettering import shorten, text_width
 from kis_estimator.documents.texts import say
-from kis_estimator.documents.xlsx.style import row_height
+from kis_estimator.documents.xlsx.style import BODY_SIZE, row_height
+from kis_estimator.documents.xlsx.summary import LINES_SUM, PANEL_COUNT
 
 if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
-    from kis_estimator.documents.sheet import PanelTable, SummaryKind
+    from kis_estimator.documents.sheet import SummaryKind
     from kis_estimator.documents.xlsx.book import Book
 
-_WIDTHS = (9, 30, 24, 9, 15, 17)
-_LABEL, _NAME, _BOX, _QUANTITY, _PRICE, _AMOUNT = range(6)
-_ROW, _TITLE_ROW, _TOTAL_ROW, _GAP_ROW = 21, 46, 32, 10
-_CUSTOMER_SIZE, _CONTACT_ROOM = 15, 20
+# Left: what is quoted to whom; a gap; right: the supplier.
+_WIDTHS = (11, 25, 10, 1.5, 12, 18, 20)
+_LEFT, _LEFT_VALUE, _HONORIFIC, _GAP, _RIGHT, _RIGHT_VALUE, _LAST = range(7)
+_ROW, _TITLE_ROW, _TOTAL_ROW, _GAP_ROW, _SEAL_ROW = 21, 46, 34, 10, 32
+_CUSTOMER_SIZE, _CONTACT_ROOM, _PORTION = 15, 20, 300
+_SEAL_PIXELS, _INDENT_PIXELS, _PIXELS_PER_POINT = 48, 10, 96 / 72
+_PNG_SIZES = (16, 20)  # where a PNG says its width and height
 _HUNDRED = 100
 
 NAMES: Mapping[SummaryKind, str] = {
-    "lines_sum": "KIS_LinesSum",
+    "lines_sum": LINES_SUM,
     "discount": "KIS_Discount",
     "rounding": "KIS_Rounding",
     "supply": "KIS_Supply",
@@ -37,138 +40,176 @@ NAMES: Mapping[SummaryKind, str] = {
 
 def add_cover(book: Book) -> Worksheet:
     """Add the cover, so that it stands first; it is filled when the panels are known."""
-    return book.add_sheet(book.quotation.words["cover_sheet"], _WIDTHS)
+    return book.add_own_sheet("cover_sheet", _WIDTHS)
 
 
-def write_cover(book: Book, sheet: Worksheet, panel_totals: Sequence[str]) -> None:
-    """Fill the cover; `panel_totals` are the names of the panels' totals, in order."""
-    row = book.write_mark(sheet, 0, _AMOUNT)
-    row = _write_title(book, sheet, row)
-    row = _write_heading(book, sheet, row)
-    row = _write_amount(book, sheet, row)
-    row = _write_panels(book, sheet, row, panel_totals)
-    row = _write_summary(book, sheet, row)
-    row = _write_exclusions(book, sheet, row)
-    sheet.print_area(0, 0, row - 1, _AMOUNT)
-
-
-def _write_title(book: Book, sheet: Worksheet, row: int) -> int:
-    title = book.quotation.words["quotation_title"]
-    sheet.merge_range(row, 0, row, _AMOUNT, title, book.styles("title"))
+def write_cover(book: Book, sheet: Worksheet) -> None:
+    """Fill the cover."""
+    row = book.write_mark(sheet, 0, _LAST)
+    book.write_text(sheet, (row, 0, row, _LAST), book.quotation.words["quotation_title"], "title")
     sheet.set_row(row, _TITLE_ROW)
     sheet.set_row(row + 1, _GAP_ROW)
-    return row + 2
+    heights = _write_supplier(book, sheet, row + 2)
+    _write_customer(book, sheet, row + 2, heights)
+    row = _write_amount(book, sheet, row + 3 + len(heights))
+    row = _write_totals(book, sheet, row)
+    row = _write_terms(book, sheet, row + 1)
+    book.set_print(sheet, row - 1, _LAST)
 
 
-def _write_heading(book: Book, sheet: Worksheet, row: int) -> int:
-    quotation, words, styles = book.quotation, book.quotation.words, book.styles
+def _write_supplier(book: Book, sheet: Worksheet, first: int) -> list[float]:
+    """Write the supplier's block; return the height of each of its rows."""
+    supplier, words = book.quotation.supplier, book.quotation.words
+    lines = [
+        ("supplier_registration", supplier.registration_number),
+        ("supplier_name", supplier.name),
+        (
+            "supplier_representative",
+            say(words, "supplier_representative_seal", name=supplier.representative),
+        ),
+        ("supplier_address", supplier.address),
+        ("supplier_business", f"{supplier.business_type} / {supplier.business_item}"),
+        ("supplier_phone", supplier.phone),
+    ]
+    more = (("supplier_fax", supplier.fax), ("supplier_email", supplier.email))
+    lines += [(label, text) for label, text in more if text]
+    heights = []
+    for row, (label, text) in enumerate(lines, start=first):
+        sheet.write_string(row, _RIGHT, words[label], book.styles("cell", "head"))
+        area = (row, _RIGHT_VALUE, row, _LAST)
+        book.write_text(sheet, area, text, "cell", "indent", "wrap")
+        sealed = label == "supplier_representative" and supplier.seal is not None
+        least = _SEAL_ROW if sealed else _ROW
+        heights.append(row_height([(text, _WIDTHS[_RIGHT_VALUE] + _WIDTHS[_LAST])], least))
+        sheet.set_row(row, heights[-1])
+    if supplier.seal is not None:
+        _insert_seal(sheet, first + 1, supplier.seal, lines[2][1], heights[1])
+    return heights
+
+
+def _insert_seal(sheet: Worksheet, row: int, seal: bytes, signed: str, height: float) -> None:
+    """Lay the seal over the end of what is signed, in the row below `row`, as it is stamped."""
+    sizes = (int.from_bytes(seal[at : at + 4], "big") for at in _PNG_SIZES)
+    scale = _SEAL_PIXELS / max(1, *sizes)
+    end = _INDENT_PIXELS + text_width(signed, BODY_SIZE * _PIXELS_PER_POINT)
+    sheet.insert_image(
+        row,
+        _RIGHT_VALUE,
+        "seal.png",
+        {
+            "image_data": io.BytesIO(seal),
+            "x_scale": scale,
+            "y_scale": scale,
+            "x_offset": max(0, end - _SEAL_PIXELS / 2),
+            "y_offset": (height + _SEAL_ROW / 2) * _PIXELS_PER_POINT - _SEAL_PIXELS / 2,
+            "decorative": True,
+        },
+    )
+
+
+def _write_customer(book: Book, sheet: Worksheet, row: int, heights: Sequence[float]) -> None:
+    """Write number, date, validity, customer and greeting beside the supplier's block."""
+    quotation, words = book.quotation, book.quotation.words
     facts = (
         ("quotation_number", quotation.number, "KIS_Number"),
         ("quotation_date", quotation.date_text, "KIS_Date"),
         ("valid_until", quotation.valid_until_text, "KIS_ValidUntil"),
     )
-    room = _WIDTHS[_LABEL] + _WIDTHS[_NAME]
-    height = row_height([(quotation.customer, room)], 2 * _ROW, _CUSTOMER_SIZE) / 2
     for at, (label, value, name) in enumerate(facts, start=row):
-        sheet.set_row(at, height if at < row + 2 else _ROW)
-        sheet.write_string(at, _QUANTITY, words[label], styles("cell", "head"))
-        _write_merged(book, sheet, (at, _PRICE, at, _AMOUNT), value, "cell", "indent", "shrink")
-        book.name_cell(name, sheet, at, _PRICE)
-    _write_merged(
-        book, sheet, (row, _LABEL, row + 1, _NAME), quotation.customer, "customer", "wrap"
-    )
-    book.name_cell("KIS_Customer", sheet, row, _LABEL)
-    _write_merged(book, sheet, (row, _BOX, row + 1, _BOX), words["honorific"], "customer")
+        sheet.write_string(at, _LEFT, words[label], book.styles("cell", "head"))
+        area = (at, _LEFT_VALUE, at, _HONORIFIC)
+        book.write_text(sheet, area, value, "cell", "indent", "shrink")
+        book.name_cell(name, sheet, at, _LEFT_VALUE)
+    top = row + len(facts)
+    room = _WIDTHS[_LEFT] + _WIDTHS[_LEFT_VALUE]
+    needed = row_height([(quotation.customer, room)], 2 * _ROW, _CUSTOMER_SIZE)
+    for at in (top, top + 1):
+        sheet.set_row(at, max(heights[at - row], needed / 2))
+    area = (top, _LEFT, top + 1, _LEFT_VALUE)
+    book.write_text(sheet, area, quotation.customer, "customer", "wrap")
+    book.name_cell("KIS_Customer", sheet, top, _LEFT)
+    area = (top, _HONORIFIC, top + 1, _HONORIFIC)
+    book.write_text(sheet, area, words["honorific"], "customer")
     greeting = words["greeting"]
     if quotation.contact:
-        greeting = (
-            f"{say(words, 'contact', name=shorten(quotation.contact, _CONTACT_ROOM))}   {greeting}"
-        )
-    _write_merged(book, sheet, (row + 2, _LABEL, row + 2, _BOX), greeting, "left", "shrink")
-    sheet.set_row(row + 3, _GAP_ROW)
-    return row + 4
+        name = shorten(quotation.contact, _CONTACT_ROOM)
+        greeting = f"{say(words, 'contact', name=name)}   {greeting}"
+    area = (top + 2, _LEFT, top + 2, _HONORIFIC)
+    book.write_text(sheet, area, greeting, "left", "shrink")
 
 
 def _write_amount(book: Book, sheet: Worksheet, row: int) -> int:
     quotation, words, styles = book.quotation, book.quotation.words, book.styles
-    total = quotation.totals.total
-    spelled = say(words, "amount_words", words=amount_in_hangul(total))
-    sheet.write_string(row, _LABEL, words["project"], styles("cell", "head"))
-    area = (row, _NAME, row, _AMOUNT)
-    _write_merged(book, sheet, area, quotation.project, "cell", "indent", "bold", "wrap")
-    book.name_cell("KIS_Project", sheet, row, _NAME)
-    room = sum(_WIDTHS[_NAME:])
+    sheet.set_row(row - 1, _GAP_ROW)
+    sheet.write_string(row, _LEFT, words["project"], styles("cell", "head"))
+    area = (row, _LEFT_VALUE, row, _LAST)
+    book.write_text(sheet, area, quotation.project, "cell", "indent", "bold", "wrap")
+    book.name_cell("KIS_Project", sheet, row, _LEFT_VALUE)
+    room = sum(_WIDTHS[_LEFT_VALUE:])
     sheet.set_row(row, row_height([(quotation.project, room)], _ROW + 3))
 
     row += 1
+    total = quotation.totals.total
+    spelled = say(words, "amount_words", words=amount_in_hangul(total))
     sheet.set_row(row, _TOTAL_ROW)
-    sheet.write_string(row, _LABEL, words["total_amount"], styles("cell", "head"))
-    sheet.merge_range(row, _NAME, row, _QUANTITY, "", styles("cell", "indent", "large", "shrink"))
-    sheet.write_formula(
-        row,
-        _NAME,
-        f'=IF(KIS_Total={total},"{spelled}","{words["amount_changed"]}")',
-        styles("cell", "indent", "large", "shrink"),
-        spelled,
-    )
-    figures = styles("cell", "figures", num_format=words["amount_figures_format"])
-    sheet.merge_range(row, _PRICE, row, _AMOUNT, "", figures)
-    sheet.write_formula(row, _PRICE, "=KIS_Total", figures, total)
-    _write_merged(
-        book,
-        sheet,
-        (row + 1, _LABEL, row + 1, _AMOUNT),
-        words["vat_excluded_note"],
-        "note",
-        "right",
-    )
+    sheet.write_string(row, _LEFT, words["total_amount"], styles("cell", "head"))
+    style = styles("cell", "indent", "large", "shrink")
+    sheet.merge_range(row, _LEFT_VALUE, row, _RIGHT, "", style)
+    formula = f'IF(KIS_Total={total},"{spelled}","{words["amount_changed"]}")'
+    book.write_formula(sheet, (row, _LEFT_VALUE), formula, spelled, style)
+    book.name_cell("KIS_TotalWords", sheet, row, _LEFT_VALUE)
+    style = styles("cell", "figures", num_format=words["amount_figures_format"])
+    sheet.merge_range(row, _RIGHT_VALUE, row, _LAST, "", style)
+    book.write_formula(sheet, (row, _RIGHT_VALUE), "KIS_Total", total, style)
+    area = (row + 1, _LEFT, row + 1, _LAST)
+    book.write_text(sheet, area, words["vat_excluded_note"], "unit_note")
     return row + 2
 
 
-def _write_panels(book: Book, sheet: Worksheet, row: int, panel_totals: Sequence[str]) -> int:
-    words, styles = book.quotation.words, book.styles
-    labels = ("number", "panel_name", "enclosure", "panel_quantity", "unit_price", "amount")
-    for column, label in enumerate(labels):
-        sheet.write_string(row, column, words[label], styles("cell", "head"))
+def _write_totals(book: Book, sheet: Worksheet, row: int) -> int:
+    """Write the scope as one line, and below it how the total comes about."""
+    quotation, words, styles = book.quotation, book.quotation.words, book.styles
+    head = ("cell", "head")
+    book.write_text(sheet, (row, _LEFT, row, _HONORIFIC), words["item_name"], *head)
+    book.write_text(sheet, (row, _GAP, row, _RIGHT), words["panel_quantity"], *head)
+    book.write_text(sheet, (row, _RIGHT_VALUE, row, _RIGHT_VALUE), words["amount"], *head)
+    book.write_text(sheet, (row, _LAST, row, _LAST), words["remark"], *head)
     sheet.set_row(row, _ROW)
-    sheet.repeat_rows(row)
-    panels = book.quotation.panels
-    for at, (panel, total) in enumerate(zip(panels, panel_totals, strict=True), start=row + 1):
-        _write_panel(book, sheet, at, panel, total)
-    last = row + len(panels)
-    book.name_range("KIS_PanelAmounts", sheet, (row + 1, _AMOUNT, last, _AMOUNT))
-    return last + 1
 
-
-def _write_panel(book: Book, sheet: Worksheet, row: int, panel: PanelTable, total: str) -> None:
-    styles = book.styles
-    cells = ((panel.name, _WIDTHS[_NAME]), (panel.enclosure, _WIDTHS[_BOX]))
-    sheet.set_row(row, row_height(cells, _ROW))
-    sheet.write_number(row, _LABEL, panel.number, styles("cell", "center"))
-    sheet.write_string(row, _NAME, panel.name, styles("cell", "indent", "wrap"))
-    sheet.write_string(row, _BOX, panel.enclosure, styles("cell", "indent", "wrap"))
-    sheet.write_number(row, _QUANTITY, panel.quantity, styles("cell", "whole"))
-    sheet.write_formula(row, _PRICE, f"={total}", styles("cell", "whole"), panel.unit_price)
-    quantity = xl_rowcol_to_cell(row, _QUANTITY)
-    price = xl_rowcol_to_cell(row, _PRICE)
-    sheet.write_formula(row, _AMOUNT, f"={quantity}*{price}", styles("cell", "whole"), panel.amount)
-
-
-def _write_summary(book: Book, sheet: Worksheet, row: int) -> int:
-    kinds = [line.kind for line in book.quotation.summary]
-    for at, line in enumerate(book.quotation.summary, start=row):
-        traits = {"total": ("total",), "lines_sum": ("tint",), "supply": ("bold",)}.get(
-            line.kind, ()
-        )
-        area = (at, _LABEL, at, _PRICE)
-        _write_merged(book, sheet, area, line.label, "cell", "center", *traits)
+    row += 1
+    scope = _scope(book)
+    room = sum(_WIDTHS[: _HONORIFIC + 1])
+    sheet.set_row(row, row_height([(scope, room)], _ROW + 3))
+    area = (row, _LEFT, row, _HONORIFIC)
+    book.write_text(sheet, area, scope, "cell", "indent", "wrap")
+    count = sum(panel.quantity for panel in quotation.panels)
+    sheet.merge_range(row, _GAP, row, _RIGHT, "", styles("cell", "whole"))
+    book.write_formula(sheet, (row, _GAP), PANEL_COUNT, count, styles("cell", "whole"))
+    remark = words["see_summary"]
+    kinds = [line.kind for line in quotation.summary]
+    for at, line in enumerate(quotation.summary, start=row):
+        traits = {"total": ("total",), "supply": ("bold",)}.get(line.kind, ())
+        if line.kind != "lines_sum":
+            area = (at, _LEFT, at, _RIGHT)
+            book.write_text(sheet, area, line.label, "cell", "center", *traits)
+            sheet.set_row(at, _ROW + (3 if line.kind == "total" else 0))
         formula = _formula(line.kind, book, kinds)
-        sheet.write_formula(
-            at, _AMOUNT, f"={formula}", book.styles("cell", *traits, "whole"), line.value
-        )
-        book.name_cell(NAMES[line.kind], sheet, at, _AMOUNT)
-        sheet.set_row(at, _ROW + (3 if line.kind == "total" else 0))
+        figures = styles("cell", *traits, "whole")
+        book.write_formula(sheet, (at, _RIGHT_VALUE), formula, line.value, figures)
+        if line.kind != "lines_sum":
+            book.name_cell(NAMES[line.kind], sheet, at, _RIGHT_VALUE)
+        sheet.write_string(at, _LAST, remark, styles("cell", "center", *traits))
+        remark = ""
     return row + len(kinds)
+
+
+def _scope(book: Book) -> str:
+    """Return the work in one line: the first panel, and how many more kinds."""
+    words, panels = book.quotation.words, book.quotation.panels
+    names = panels[0].name
+    if panels[1:]:
+        names = say(words, "scope_and_more", name=names, more=len(panels) - 1)
+    return say(words, "scope", panels=names)
 
 
 def _formula(kind: SummaryKind, book: Book, kinds: Sequence[SummaryKind]) -> str:
@@ -179,13 +220,13 @@ def _formula(kind: SummaryKind, book: Book, kinds: Sequence[SummaryKind]) -> str
     """
     quotation = book.quotation
     deductions = [NAMES[k] for k in kinds if k in ("discount", "rounding")]
-    before_rounding = "+".join(["KIS_LinesSum", *deductions[: "discount" in kinds]])
+    before_rounding = "+".join([LINES_SUM, *deductions[: "discount" in kinds]])
     step = quotation.round_down_to
     formulas: Mapping[SummaryKind, str] = {
-        "lines_sum": "SUM(KIS_PanelAmounts)",
-        "discount": f"-ROUND({_share('KIS_LinesSum', quotation.discount_pct)},0)",
+        "lines_sum": LINES_SUM,
+        "discount": f"-ROUND({_share(LINES_SUM, quotation.discount_pct)},0)",
         "rounding": f"INT(({before_rounding})/{step})*{step}-({before_rounding})",
-        "supply": "+".join(["KIS_LinesSum", *deductions]),
+        "supply": "+".join([LINES_SUM, *deductions]),
         "vat": f"INT({_share('KIS_Supply', quotation.vat_pct)})",
         "total": "KIS_Supply+KIS_VAT",
     }
@@ -197,23 +238,38 @@ def _share(name: str, pct: Decimal) -> str:
     return f"{name}*{numerator}/{denominator}"
 
 
-def _write_exclusions(book: Book, sheet: Worksheet, row: int) -> int:
-    quotation = book.quotation
-    if not quotation.exclusions:
-        return row
-    note = say(quotation.words, "excluded", items=quotation.exclusions)
-    sheet.set_row(row, _GAP_ROW)
-    area = (row + 1, _LABEL, row + 1, _AMOUNT)
-    _write_merged(book, sheet, area, note, "left", "wrap")
-    sheet.set_row(row + 1, row_height([(note, sum(_WIDTHS))], _ROW))
-    return row + 2
+def _write_terms(book: Book, sheet: Worksheet, row: int) -> int:
+    """Write the terms and what the offer leaves out; return the next row."""
+    sheet.set_row(row - 1, _GAP_ROW)
+    room = sum(_WIDTHS[_LEFT_VALUE:])
+    for label, text in _terms(book):
+        sheet.write_string(row, _LEFT, label, book.styles("cell", "head"))
+        area = (row, _LEFT_VALUE, row, _LAST)
+        book.write_text(sheet, area, text, "cell", "indent", "wrap")
+        sheet.set_row(row, row_height([(text, room)], _ROW))
+        row += 1
+    return row
 
 
-def _write_merged(
-    book: Book, sheet: Worksheet, area: tuple[int, int, int, int], text: str, *traits: str
-) -> None:
-    """Merge an area and write into it as text, whatever the text looks like."""
-    style = book.styles(*traits)
-    if area[:2] != area[2:]:
-        sheet.merge_range(*area, "", style)
-    sheet.write_string(area[0], area[1], text, style)
+def _terms(book: Book) -> Iterator[tuple[str, str]]:
+    quotation, words, supplier = book.quotation, book.quotation.words, book.quotation.supplier
+    yield words["delivery"], supplier.delivery
+    yield words["payment"], supplier.payment
+    yield words["bank_account"], supplier.bank_account
+    notes = [f"{number}. {note}" for number, note in enumerate(supplier.notes, start=1)]
+    if notes:
+        yield words["notes"], "\n".join(notes)
+    for items in _portions(quotation.exclusions):
+        yield "", say(words, "excluded", items=items)
+
+
+def _portions(items: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the items in portions that a row has room for."""
+    portion: list[str] = []
+    for item in items:
+        if portion and sum(map(len, portion)) + len(item) > _PORTION:
+            yield portion
+            portion = []
+        portion.append(item)
+    if portion:
+        yield portion

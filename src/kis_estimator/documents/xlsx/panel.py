@@ -28,7 +28,8 @@ def write_panel(book: Book, panel: PanelTable) -> str:
     """Add a panel's sheet; return the name of its total (one panel)."""
     sheet = book.add_sheet(panel.name, _WIDTHS)
     row = book.write_mark(sheet, 0, _REMARK)
-    row = _write_heading(book, sheet, row, panel)
+    heading = _write_heading(book, sheet, row, panel)
+    row = heading + 1
     subtotals = []
     for group in panel.groups:
         row, subtotal = _write_group(book, sheet, row, group)
@@ -36,49 +37,42 @@ def write_panel(book: Book, panel: PanelTable) -> str:
     name = f"KIS_Panel{panel.number}_Total"
     label = book.quotation.words["panel_total"]
     formula = f"SUM({','.join(subtotals)})" if subtotals else "0"
-    _write_sum(book, sheet, row, (label, f"={formula}", panel.unit_price), "total")
+    _write_sum(book, sheet, row, (label, formula, panel.unit_price), "total")
     book.name_cell(name, sheet, row, _AMOUNT)
     if panel.quantity > 1:
         row += 1
         label = say(book.quotation.words, "panels_total", quantity=panel.quantity)
-        _write_sum(book, sheet, row, (label, f"={name}*{panel.quantity}", panel.amount), "total")
-    sheet.print_area(0, 0, row, _REMARK)
+        _write_sum(book, sheet, row, (label, f"{name}*{panel.quantity}", panel.amount), "total")
+    book.set_print(sheet, row, _REMARK, heading)
     return name
 
 
 def _write_heading(book: Book, sheet: Worksheet, row: int, panel: PanelTable) -> int:
     words, styles = book.quotation.words, book.styles
-    title = styles("heading", "wrap")
-    sheet.merge_range(row, 0, row, _REMARK, "", title)
-    sheet.write_string(row, 0, panel.title, title)
+    book.write_text(sheet, (row, 0, row, _REMARK), panel.title, "heading", "wrap")
     sheet.set_row(row, row_height([(panel.title, sum(_WIDTHS[:_RULE]))], _TITLE_ROW, _TITLE_SIZE))
     row += 1
-    facts = styles("left", "shrink")
-    sheet.merge_range(row, 0, row, _QUANTITY, "", facts)
-    sheet.write_string(row, 0, panel.facts, facts)
-    count = styles("right", "bold")
-    sheet.merge_range(row, _PRICE, row, _REMARK, "", count)
-    sheet.write_string(row, _PRICE, say(words, "panel_count", quantity=panel.quantity), count)
+    book.write_text(sheet, (row, 0, row, _QUANTITY), panel.facts, "left", "shrink")
+    count = say(words, "panel_count", quantity=panel.quantity)
+    book.write_text(sheet, (row, _PRICE, row, _REMARK), count, "right", "bold")
     row += 1
     for column, label in enumerate(_LABELS):
         sheet.write_string(row, column, words[label], styles("cell", "head"))
     sheet.write_string(row, _RULE, words["rule"], styles("note", "indent"))
     sheet.set_row(row, _ROW + 2)
-    sheet.repeat_rows(row)
     sheet.freeze_panes(row + 1, 0)
-    return row + 1
+    return row
 
 
 def _write_group(book: Book, sheet: Worksheet, row: int, group: ItemGroup) -> tuple[int, str]:
     """Write heading, lines and subtotal; return the next row and the subtotal's cell."""
-    style = book.styles("cell", "tint", "bold", "indent")
-    sheet.merge_range(row, 0, row, _REMARK, group.title, style)
+    book.write_text(sheet, (row, 0, row, _REMARK), group.title, "cell", "tint", "bold", "indent")
     sheet.set_row(row, _ROW)
     first = row + 1
     for at, item in enumerate(group.rows, start=first):
         _write_item(book, sheet, at, item)
     last = first + len(group.rows) - 1
-    formula = f"=SUM({xl_range(first, _AMOUNT, last, _AMOUNT)})"
+    formula = f"SUM({xl_range(first, _AMOUNT, last, _AMOUNT)})"
     _write_sum(book, sheet, last + 1, (book.quotation.words["subtotal"], formula, group.subtotal))
     return last + 2, xl_rowcol_to_cell(last + 1, _AMOUNT)
 
@@ -95,9 +89,8 @@ def _write_item(book: Book, sheet: Worksheet, row: int, item: ItemRow) -> None:
     style = styles("cell", "whole" if whole else "hundredths")
     sheet.write_number(row, _QUANTITY, float(item.quantity), style)
     sheet.write_number(row, _PRICE, item.unit_price, styles("cell", "whole"))
-    sheet.write_formula(
-        row, _AMOUNT, _amount_formula(row, whole=whole), styles("cell", "whole"), item.amount
-    )
+    formula = _amount_formula(row, whole=whole)
+    book.write_formula(sheet, (row, _AMOUNT), formula, item.amount, styles("cell", "whole"))
     sheet.write_blank(row, _REMARK, None, styles("cell"))
     sheet.write_string(row, _RULE, item.rule, styles("note", "indent"))
 
@@ -109,8 +102,8 @@ def _amount_formula(row: int, *, whole: bool) -> str:
     """
     quantity, price = xl_rowcol_to_cell(row, _QUANTITY), xl_rowcol_to_cell(row, _PRICE)
     if whole:
-        return f"=ROUND({quantity}*{price},0)"
-    return f"=ROUND(ROUND({quantity}*100,0)*{price}/100,0)"
+        return f"ROUND({quantity}*{price},0)"
+    return f"ROUND(ROUND({quantity}*100,0)*{price}/100,0)"
 
 
 def _write_sum(
@@ -120,6 +113,7 @@ def _write_sum(
     label, formula, value = line
     style = book.styles("cell", "center", "bold", *traits)
     sheet.merge_range(row, 0, row, _PRICE, label, style)
-    sheet.write_formula(row, _AMOUNT, formula, book.styles("cell", "bold", *traits, "whole"), value)
+    figures = book.styles("cell", "bold", *traits, "whole")
+    book.write_formula(sheet, (row, _AMOUNT), formula, value, figures)
     sheet.write_blank(row, _REMARK, None, style)
     sheet.set_row(row, _ROW)

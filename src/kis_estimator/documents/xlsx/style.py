@@ -21,6 +21,11 @@ _HIGHEST_ROW = 400
 _INK, _MUTED, _RULE, _TINT, _HEAD, _MARK = (
     "#1A1A1A", "#8A8F98", "#9AA1AC", "#F3F5F8", "#DDE4EE", "#B3261E",
 )  # fmt: skip
+_RULES = {
+    "pass": {"font_color": "#1B6E3A", "bg_color": "#E4F3E8"},
+    "fail": {"font_color": _MARK, "bg_color": "#FBE4E2"},
+    "not_verified": {"font_color": "#6B5B12", "bg_color": "#FAF3D6"},
+}
 
 _TRAITS: Mapping[str, Mapping[str, object]] = {
     # Without font_scheme False, Excel prints Latin text and figures in the theme's Calibri.
@@ -39,10 +44,16 @@ _TRAITS: Mapping[str, Mapping[str, object]] = {
     "tint": {"bg_color": _TINT},
     # The space that `_-` keeps at the right is not an indent: LibreOffice drops some of those.
     "whole": {"num_format": "#,##0_-;-#,##0_-", "align": "right"},
+    "tenths": {"num_format": "#,##0.0_-", "align": "right"},
     "hundredths": {"num_format": "#,##0.00_-", "align": "right"},
+    "percent": {"num_format": '0.00"%"', "align": "center"},
     "shrink": {"shrink": True},
+    "code": {"font_size": 7},
     "note": {"font_size": 7, "font_color": _MUTED},
     "title": {"bold": True, "font_size": 26, "align": "center", "bottom": 6},
+    "sheet_title": {"bold": True, "font_size": 18, "align": "center", "bottom": 6},
+    "unit_note": {"font_size": 8, "align": "right", "font_color": _MUTED},
+    "band": {"bold": True, "font_size": 11, "align": "left", "indent": 1, "bg_color": _TINT},
     "heading": {"bold": True, "font_size": 14, "align": "left"},
     "customer": {"bold": True, "font_size": 15, "align": "left", "bottom": 1},
     "large": {"bold": True, "font_size": 13},
@@ -61,6 +72,7 @@ class Styles:
     def __init__(self, workbook: Workbook) -> None:
         self._workbook = workbook
         self._made: dict[tuple[str, ...], Format] = {}
+        self._rules: dict[str, Format] = {}
 
     def __call__(self, *traits: str, num_format: str | None = None) -> Format:
         """Return the format that has all traits; later ones win."""
@@ -73,6 +85,12 @@ class Styles:
                 properties["num_format"] = num_format
             self._made[key] = self._workbook.add_format(properties)
         return self._made[key]
+
+    def rule(self, status: str) -> Format:
+        """Return the colours that a conditional format lays over a cell."""
+        if status not in self._rules:
+            self._rules[status] = self._workbook.add_format(_RULES[status])
+        return self._rules[status]
 
 
 def row_height(cells: Sequence[tuple[str, float]], least: float, size: float = BODY_SIZE) -> float:

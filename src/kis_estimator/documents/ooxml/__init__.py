@@ -1,0 +1,1 @@
+"""The file format of workbooks at the level of parts, cells and names, for checks and forms."""
