@@ -170,9 +170,53 @@ def test_encrypted_and_unknown_methods_are_unsafe(files: dict[str, bytes]) -> No
 def test_a_truncated_prefixed_or_commented_zip_is_damaged(files: dict[str, bytes]) -> None:
     data = evidence.zip_bytes(files)
     cut = (data[:-1], data[: len(data) // 2], b"", b"PK")
-    longer = (b"MZ" + data, data + b"x", data[:-2] + b"\x01\x00")
+    longer = (b"MZ" + data, b"PK\x03\x04" + data, data + b"x", data[:-2] + b"\x01\x00")
     for broken in (*cut, *longer):
         assert verdicts(broken) == {".": "PACK_DAMAGED"}
+
+
+def test_a_second_directory_in_the_larger_format_is_damage(files: dict[str, bytes]) -> None:
+    data = evidence.zip_bytes(files)
+    count, size, offset = struct.unpack("<10xHLL2x", data[-22:])
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, offset)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, len(data) - 22, 1)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, size + 76, offset, 0)
+    larger = data[:-22] + record + locator + end
+    assert len(zipfile.ZipFile(io.BytesIO(larger)).namelist()) == len(files)
+    assert verdicts(larger) == {".": "PACK_DAMAGED"}
+
+
+def test_a_directory_of_many_megabytes_is_not_read() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for number in range(70):
+            info = entry(f"{number}")
+            info.comment = bytes(65_000)
+            archive.writestr(info, b"")
+    assert verdicts(out.getvalue()) == {".": "PACK_DAMAGED"}
+
+
+@pytest.mark.parametrize(("name", "data"), [("drawings/", b"x"), ("drawings/../", b"")])
+def test_a_directory_is_passed_over_only_where_it_is_no_more(
+    files: dict[str, bytes], name: str, data: bytes
+) -> None:
+    assert verdicts(zipped(files, (entry("drawings/"), b""))) == {}
+    assert verdicts(zipped(files, (entry(name), data))) == {name: "PACK_PATH"}
+
+
+def test_a_small_or_a_dense_file_is_no_bomb(files: dict[str, bytes]) -> None:
+    small, dense = entry("small"), entry("dense")
+    small.compress_type = zipfile.ZIP_DEFLATED
+    data = zipped(files, (small, bytes(1 << 20)), (dense, os.urandom(2 << 20)))
+    assert verdicts(data) == {"small": "VERIFY_EXTRA", "dense": "VERIFY_EXTRA"}
+
+
+def test_a_file_beside_the_wrapping_folder_is_not_lost(files: dict[str, bytes]) -> None:
+    wrapped = {f"KIS/{name}": data for name, data in files.items()}
+    assert verdicts(evidence.zip_bytes(wrapped)) == {}
+    found = verdicts(evidence.zip_bytes({**wrapped, "other.txt": b""}))
+    assert found[layout.MANIFEST] == "VERIFY_NO_MANIFEST"
+    assert verdicts(zipped(wrapped, (entry("KIS/../../x"), b"")))["../../x"] == "PACK_PATH"
 
 
 def test_a_program_that_is_also_a_zip_is_no_pack(files: dict[str, bytes]) -> None:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.evidence.packs import check, write, wrong
+from tests.evidence.packs import check, inputs, sealed, write, wrong
 
 from kis_estimator import evidence
 from kis_estimator.errors import KisError
@@ -121,6 +121,20 @@ def test_a_customers_zip_beside_the_log_is_in_it_but_replaces_no_pack(out: Path)
     assert verified(out).ok
     shutil.rmtree(out / "KIS-20260131-0002")
     assert found(verified(out)) == {"#2": "CHAIN_PACK_MISSING"}
+
+
+def test_a_customers_zip_of_another_organisation_is_not_in_the_log(
+    out: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = write(sealed(inputs("KIS-20990101-0001")).files, tmp_path_factory.mktemp("other"))
+    with evidence.open_pack(other) as pack, evidence.new_file(out / "other.zip") as file:
+        evidence.export_for_customer(pack, file)
+    assert found(verified(out)) == {"other.zip": "CHAIN_UNLISTED"}
+
+
+def test_an_empty_log_has_no_head() -> None:
+    report = evidence.verify_chain(b"", {}, whole=True)
+    assert report.response("ko-KR") == {"ok": True, "head": None, "verdicts": []}
 
 
 def test_a_record_of_another_pack_is_named(folder: Path, chain: Linked) -> None:

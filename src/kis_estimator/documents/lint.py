@@ -34,7 +34,6 @@ FORMATS = ("svg", "dxf")
 _FONT = re.compile(r"(?:[A-Z]{6}\+)?Pretendard-(?:Regular|Bold)")
 _SHEET_NAME_LIMIT = 31
 _NOT_SET = re.compile(r"[□\ufffd]")
-_UNFILLED = re.compile(r"\bNone\b|\bnan\b|\{[a-z_]+\}|#(?:REF!|NAME\?|VALUE!|DIV/0!|N/A)")
 
 Problems = Iterator[tuple[str, dict[str, object]]]
 
@@ -114,7 +113,7 @@ def lint(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
             found.append(("LINT_STRUCTURE", {"path": str(error.args[0])}))
         except (KisError, ValueError, TypeError, ET.ParseError) as error:
             found.append(("LINT_UNREADABLE", {"check": check.__name__, "reason": str(error)}))
-    unique = {(code, tuple(params.items())): (code, params) for code, params in found}
+    unique = {f"{code} {params}": (code, params) for code, params in found}
     locale = _locale(folder)
     return tuple(finding("violation", code, params, locale) for code, params in unique.values())
 
@@ -249,13 +248,9 @@ def sample_mark(folder: Folder) -> Problems:
 
 
 def error_values(folder: Folder) -> Problems:
-    """No cell holds an error and no text an unfilled place."""
+    """No cell of the workbook holds an error."""
     for sheet, cell in folder.workbook.errors:
         yield "LINT_ERROR_VALUE", {"where": f"quotation.xlsx [{sheet}] {cell}"}
-    for sheet, values in folder.workbook.texts.items():
-        for text in values:
-            if _UNFILLED.search(text):
-                yield "LINT_ERROR_VALUE", {"where": f"quotation.xlsx [{sheet}] {text[:40]}"}
 
 
 def drawings(folder: Folder) -> Problems:

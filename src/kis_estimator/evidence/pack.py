@@ -77,8 +77,7 @@ def open_pack(source: Path | IO[bytes], limits: Limits | None = None) -> Iterato
         # what a folder holds is all read here, so that no error of the caller's is caught
         found = _build(_folder_entries(source), limits) if source.is_dir() else source.open("rb")
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise KisError.of("PACK_UNREADABLE", path=str(source), reason=reason) from error
+        raise KisError.of("PACK_UNREADABLE", path=str(source), reason=error.strerror) from error
     if isinstance(found, Pack):
         yield found
         return
@@ -129,11 +128,11 @@ def _open_regular(path: Path) -> IO[bytes]:
 def _unwrapped(entries: Iterable[Entry]) -> list[Entry]:
     """Take off the one folder in which other programs wrap a folder that they zip."""
     listed = list(entries)
-    top, slash, _ = listed[0].name.partition("/") if listed else ("", "", "")
-    wrapped = slash and any(entry.name == f"{top}/{MANIFEST}" for entry in listed)
-    if not wrapped or not all(entry.name.startswith(f"{top}/") for entry in listed):
+    found = {entry.name for entry in listed}
+    top = next((name.partition("/")[0] + "/" for name in found), "")
+    if top + MANIFEST not in found or not all(name.startswith(top) for name in found):
         return listed
-    return [replace(entry, name=entry.name[len(top) + 1 :]) for entry in listed]
+    return [replace(entry, name=entry.name.removeprefix(top)) for entry in listed]
 
 
 def _build(entries: Iterable[Entry], limits: Limits) -> Pack:
@@ -149,7 +148,7 @@ def _build(entries: Iterable[Entry], limits: Limits) -> Pack:
         name = unicodedata.normalize("NFC", entry.name)
         total += entry.size
         code = entry.problem if names.is_safe(name) else "PACK_PATH"
-        if code is None and (total > limits.total or entry.size > limits.entry):
+        if total > limits.total or entry.size > limits.entry:
             code = "PACK_BOMB"
         key = names.same_file(name)
         if key in seen:
