@@ -23,7 +23,6 @@ from tests.documents.scenes import (
 from kis_estimator.documents.drawing import (
     TitleBlock,
     arrangement,
-    arrangement_svg,
     drawing_files,
     drawing_stem,
 )
@@ -166,11 +165,6 @@ def test_sample_mark_and_title_block() -> None:
     assert "SAMPLE" not in to_svg(draw(samples.big(), replace(TITLE, sample=False)))
     for text in ("KIS-20251124-0001", "800×1300×250", "1:5", "1 / 3", "2025년 11월 24일", "R상"):
         assert text in svg
-
-
-def test_arrangement_to_embed_is_the_drawing() -> None:
-    panel = samples.small()
-    assert arrangement_svg(panel, TITLE, texts("ko-KR")) == to_svg(draw(panel))
 
 
 @settings(deadline=None, max_examples=60)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.documents import builders, samples
 from tests.documents.test_supplier import png
 
-from kis_estimator.documents.drawing import arrangement_files
+from kis_estimator.documents.drawing import drawing_files
 from kis_estimator.documents.hangul import amount_in_hangul
 from kis_estimator.documents.lettering import clean
 from kis_estimator.documents.pdf import PdfDocument, render_pdf
@@ -50,7 +50,8 @@ def header(**changes: object) -> EstimateHeader:
 
 def render(result: EngineResult, heading: EstimateHeader | None = None) -> Case:
     quotation = build_quotation(result, heading or header(locale=result.request.locale))
-    drawings = list(arrangement_files(result, quotation).values())
+    drawn = drawing_files(result, quotation)
+    drawings = [data.decode() for name, data in drawn.items() if name.endswith("-arrangement.svg")]
     return Case(quotation, render_pdf(quotation, drawings))
 
 

@@ -23,7 +23,7 @@ from tests.documents.test_supplier import png
 
 from kis_estimator.documents.checks import CheckRow
 from kis_estimator.documents.sheet import Quotation, build_quotation
-from kis_estimator.documents.xlsx import render_workbook, write_workbook
+from kis_estimator.documents.xlsx import write_workbook
 from kis_estimator.documents.xlsx.book import sheet_name
 from kis_estimator.engine.model import Customer, EngineResult, PricingTerms
 
@@ -118,7 +118,7 @@ def amounts(quotation: Quotation) -> dict[str, int]:
 @pytest.mark.parametrize("case", QUOTATIONS)
 def test_cached_amounts_are_ours(case: str) -> None:
     quotation = QUOTATIONS[case]()
-    data = render_workbook(quotation)
+    data = write_workbook(quotation).data
     formulas, values = read(data, values=False), read(data, values=True)
     for name, amount in amounts(quotation).items():
         assert named(formulas, values, name) == amount, name
@@ -136,7 +136,7 @@ def test_cached_amounts_are_ours(case: str) -> None:
 @pytest.mark.parametrize("case", QUOTATIONS)
 def test_every_sum_is_a_formula(case: str) -> None:
     quotation = QUOTATIONS[case]()
-    formulas = read(render_workbook(quotation), values=False)
+    formulas = read(write_workbook(quotation).data, values=False)
     for name in amounts(quotation):
         value = named(formulas, formulas, name)
         assert isinstance(value, str), name
@@ -144,7 +144,7 @@ def test_every_sum_is_a_formula(case: str) -> None:
 
 
 def test_vat_is_truncated_and_discount_exact_by_formula() -> None:
-    formulas = read(render_workbook(samples.ordinary()), values=False)
+    formulas = read(write_workbook(samples.ordinary()).data, values=False)
     assert named(formulas, formulas, "KIS_VAT") == "=INT(KIS_Supply*1/10)"
     assert named(formulas, formulas, "KIS_Discount") == "=-ROUND(KIS_LinesSum*33/1000,0)"
     assert named(formulas, formulas, "KIS_Supply") == "=KIS_LinesSum+KIS_Discount+KIS_Rounding"
@@ -152,14 +152,14 @@ def test_vat_is_truncated_and_discount_exact_by_formula() -> None:
 
 def test_summary_without_deductions_has_no_such_lines() -> None:
     quotation = quotation_of(samples.result(samples.small()))
-    text = [value for _, _, value in cells(read(render_workbook(quotation), values=True))]
+    text = [value for _, _, value in cells(read(write_workbook(quotation).data, values=True))]
     assert "절사" not in text
     assert not [value for value in text if str(value).startswith("할인")]
 
 
 def test_cover_states_the_amount_in_words_and_figures() -> None:
     quotation = samples.ordinary()
-    data = render_workbook(quotation)
+    data = write_workbook(quotation).data
     cover = sheet_of(read(data, values=True), "표지")
     found = {cell.coordinate: cell for row in cover.iter_rows() for cell in row if cell.value}
     (words,) = [c for c in found.values() if str(c.value).startswith("일금")]
@@ -178,7 +178,7 @@ def test_sample_mark_is_on_every_sheet(sample: bool, locale: str) -> None:  # no
         sample=sample,
         locale=locale,  # type: ignore[arg-type]
     )
-    book = read(render_workbook(quotation_of(result)), values=True)
+    book = read(write_workbook(quotation_of(result)).data, values=True)
     for sheet in book.worksheets:
         marked = [v for row in sheet.iter_rows(values_only=True) for v in row if "SAMPLE" in str(v)]
         assert bool(marked) is sample
@@ -187,7 +187,7 @@ def test_sample_mark_is_on_every_sheet(sample: bool, locale: str) -> None:  # no
 
 
 def test_page_setup() -> None:
-    for sheet in read(render_workbook(samples.ordinary()), values=True).worksheets:
+    for sheet in read(write_workbook(samples.ordinary()).data, values=True).worksheets:
         assert sheet.page_setup.paperSize == 9
         assert sheet.page_setup.orientation == "portrait"
         assert sheet.sheet_properties.pageSetUpPr is not None
@@ -202,14 +202,14 @@ def test_page_setup() -> None:
 
 
 def test_fonts_are_named_and_not_left_to_the_theme() -> None:
-    with zipfile.ZipFile(io.BytesIO(render_workbook(samples.ordinary()))) as parts:
+    with zipfile.ZipFile(io.BytesIO(write_workbook(samples.ordinary()).data)) as parts:
         styles = parts.read("xl/styles.xml").decode("utf-8")
     assert "맑은 고딕" in styles
     assert "<scheme" not in styles
 
 
 def test_user_text_never_becomes_a_formula_or_a_link() -> None:
-    data = render_workbook(QUOTATIONS["hostile"]())
+    data = write_workbook(QUOTATIONS["hostile"]()).data
     formulas = read(data, values=False)
     ours = re.compile(r"^=(-?[A-Z]+\(|KIS_|[A-Z]+\d+\*)")
     for title, where, value in cells(formulas):
@@ -225,7 +225,7 @@ def test_user_text_never_becomes_a_formula_or_a_link() -> None:
 
 
 def test_hostile_names_survive_as_text() -> None:
-    values = read(render_workbook(QUOTATIONS["hostile"]()), values=True)
+    values = read(write_workbook(QUOTATIONS["hostile"]()).data, values=True)
     text = {value for _, _, value in cells(values)}
     assert {"=cmd|' /C calc'!A0", "<script>alert(1)</script>", "+1+1", "@SUM(A1)"} <= text
     assert "가나다라마바사아자차" * 30 in text
@@ -251,14 +251,14 @@ def test_any_name_gives_a_workbook_that_opens(name: str, project: str) -> None:
     quotation = quotation_of(samples.result(*panels, project=project))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        data = render_workbook(quotation)
+        data = write_workbook(quotation).data
     assert len(read(data, values=True).worksheets) == 6
 
 
 @pytest.fixture(scope="module")
 def recalculated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Workbook]:
     files = {
-        case: office.forget_stored_values(render_workbook(make()))
+        case: office.forget_stored_values(write_workbook(make()).data)
         for case, make in QUOTATIONS.items()
     }
     saved = office.recalculate(files, tmp_path_factory.mktemp("libreoffice"))
@@ -267,7 +267,7 @@ def recalculated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Workbook
 
 @pytest.mark.parametrize("case", QUOTATIONS)
 def test_libreoffice_calculates_the_same(case: str, recalculated: dict[str, Workbook]) -> None:
-    data = render_workbook(QUOTATIONS[case]())
+    data = write_workbook(QUOTATIONS[case]()).data
     formulas, values, theirs = read(data, values=False), read(data, values=True), recalculated[case]
     compared = 0
     for title, where, _ in cells(formulas):
@@ -281,14 +281,14 @@ def test_libreoffice_calculates_the_same(case: str, recalculated: dict[str, Work
 CHILD = """
 import hashlib, sys
 from tests.documents import samples
-from kis_estimator.documents.xlsx import render_workbook
-from kis_estimator.documents.drawing import arrangement_files
+from kis_estimator.documents.xlsx import write_workbook
+from kis_estimator.documents.drawing import drawing_files
 result = samples.result(samples.small(), samples.wide())
 from kis_estimator.documents.sheet import build_quotation
 quotation = build_quotation(result, samples.header())
-digest = hashlib.sha256(render_workbook(quotation))
-for name, svg in arrangement_files(result, quotation).items():
-    digest.update((name + svg).encode())
+digest = hashlib.sha256(write_workbook(quotation).data)
+for name, content in drawing_files(result, quotation).items():
+    digest.update(name.encode() + content)
 print(digest.hexdigest())
 """
 
@@ -308,11 +308,11 @@ def test_same_bytes_in_another_time_zone_locale_and_hash_seed() -> None:
 
 
 def test_same_bytes_twice() -> None:
-    assert render_workbook(samples.ordinary()) == render_workbook(samples.ordinary())
+    assert write_workbook(samples.ordinary()).data == write_workbook(samples.ordinary()).data
 
 
 def test_rows_are_tall_enough_for_wrapped_names() -> None:
-    book = read(render_workbook(QUOTATIONS["hostile"]()), values=True)
+    book = read(write_workbook(QUOTATIONS["hostile"]()).data, values=True)
     summary = sheet_of(book, "총괄")
     (row,) = [cell.row for cell in summary["B"] if cell.value == "가나다라마바사아자차" * 30]
     assert cast("float", summary.row_dimensions[row].height) > 200
@@ -321,21 +321,21 @@ def test_rows_are_tall_enough_for_wrapped_names() -> None:
 def test_markup_and_exclusions() -> None:
     result = samples.result(samples.small(), pricing=PricingTerms(markup_pct=Decimal(17)))
     header = replace(samples.header(), exclusions=("=1+1 접지봉", "\x00"))
-    data = render_workbook(build_quotation(result, header))
+    data = write_workbook(build_quotation(result, header)).data
     text = [str(value) for _, _, value in cells(read(data, values=True))]
     assert "견적 제외: =1+1 접지봉" in text
     assert not [value for value in text if "17" in value and "%" in value]
 
 
 def test_order_of_sheets() -> None:
-    book = read(render_workbook(samples.ordinary()), values=True)
+    book = read(write_workbook(samples.ordinary()).data, values=True)
     panels = [panel.name for panel in samples.ordinary().panels]
     assert book.sheetnames == ["표지", "총괄", *panels, "부하집계표", "설계검토"]
 
 
 def test_no_panel_takes_the_name_of_a_sheet_of_ours() -> None:
     result = samples.result(*map(samples.small, ("부하집계표", "총괄", "표지")))
-    book = read(render_workbook(quotation_of(result)), values=True)
+    book = read(write_workbook(quotation_of(result)).data, values=True)
     names = ["부하집계표 (2)", "총괄 (2)", "표지 (2)"]
     assert book.sheetnames == ["표지", "총괄", *names, "부하집계표", "설계검토"]
 
@@ -354,7 +354,8 @@ def test_cover_names_the_supplier_and_the_terms() -> None:
     header = replace(samples.header(), supplier=supplier)
     text = text_of(
         read(
-            render_workbook(build_quotation(samples.result(samples.small()), header)), values=True
+            write_workbook(build_quotation(samples.result(samples.small()), header)).data,
+            values=True,
         ),
         "표지",
     )
@@ -369,19 +370,19 @@ def test_seal_lies_on_the_cover_at_its_own_proportions() -> None:
     header = replace(
         samples.header(), supplier=replace(samples.header().supplier, seal=png(80, 40))
     )
-    data = render_workbook(build_quotation(samples.result(samples.small()), header))
+    data = write_workbook(build_quotation(samples.result(samples.small()), header)).data
     parts = office.parts_of(data)
     assert parts["xl/media/image1.png"] == png(80, 40)
     drawing = parts["xl/drawings/drawing1.xml"].decode()
     (extent,) = re.findall(r'<a:ext cx="(\d+)" cy="(\d+)"', drawing)
     assert int(extent[0]) == 2 * int(extent[1])
-    assert "xl/media/image1.png" not in office.parts_of(render_workbook(samples.ordinary()))
+    assert "xl/media/image1.png" not in office.parts_of(write_workbook(samples.ordinary()).data)
 
 
 def test_many_exclusions_are_all_told() -> None:
     exclusions = tuple(f"제외 품목 {i} " + "가" * 50 for i in range(2000))
     header = replace(samples.header(), exclusions=exclusions)
-    data = render_workbook(build_quotation(samples.result(samples.small()), header))
+    data = write_workbook(build_quotation(samples.result(samples.small()), header)).data
     told = " ".join(text_of(read(data, values=True), "표지"))
     assert all(f"제외 품목 {i} " in told for i in range(2000))
 
@@ -389,7 +390,7 @@ def test_many_exclusions_are_all_told() -> None:
 @pytest.mark.parametrize("case", QUOTATIONS)
 def test_load_schedule_lists_every_circuit(case: str) -> None:
     quotation = QUOTATIONS[case]()
-    data = render_workbook(quotation)
+    data = write_workbook(quotation).data
     formulas, values = read(data, values=False), read(data, values=True)
     title = quotation.words["loads_sheet"]
     rows = [row for row in sheet_of(values, title).iter_rows(values_only=True) if row[4]]
@@ -415,7 +416,7 @@ def test_load_schedule_lists_every_circuit(case: str) -> None:
 
 
 def test_every_panel_starts_a_page_of_the_load_schedule() -> None:
-    sheet = sheet_of(read(render_workbook(samples.ordinary()), values=True), "부하집계표")
+    sheet = sheet_of(read(write_workbook(samples.ordinary()).data, values=True), "부하집계표")
     starts = [row.id + 1 for row in sheet.row_breaks.brk]
     assert [sheet.cell(row, 1).value for row in starts] == ["L-2", "동력반 P-1"]
 
@@ -430,7 +431,7 @@ def test_design_checks_are_words_with_colours_and_counts() -> None:
                  status="not_verified", limit="–", source="제조자 확인"),
     )  # fmt: skip
     quotation = replace(samples.ordinary(), checks=checks, design_sha="ab" * 32)
-    data = render_workbook(quotation)
+    data = write_workbook(quotation).data
     book, formulas = read(data, values=True), read(data, values=False)
     sheet = sheet_of(book, "설계검토")
     found = [

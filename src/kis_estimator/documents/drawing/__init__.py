@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from kis_estimator.documents.drawing.arrangement import arrangement
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 __all__ = [
     "TitleBlock",
     "arrangement",
-    "arrangement_files",
-    "arrangement_svg",
     "drawing_files",
     "drawing_stem",
     "outline",
+    "scenes",
     "single_line",
     "to_dxf",
     "to_svg",
@@ -49,32 +48,17 @@ _DRAWINGS: Mapping[str, Callable[[PanelResult, TitleBlock, Texts], Scene]] = {
 def drawing_files(result: EngineResult, quotation: Quotation) -> dict[str, bytes]:
     """Return file name -> content: the three drawings of every panel, as SVG and as DXF."""
     files = {}
-    for name, scene in _scenes(result, quotation):
+    for name, scene in scenes(result, quotation):
         files[f"{name}.svg"] = to_svg(scene).encode("utf-8")
         files[f"{name}.dxf"] = to_dxf(scene)
     return files
 
 
-def arrangement_files(result: EngineResult, quotation: Quotation) -> dict[str, str]:
-    """Return file name -> SVG of every panel's arrangement."""
-    only = ("arrangement",)
-    return {f"{name}.svg": to_svg(scene) for name, scene in _scenes(result, quotation, only)}
-
-
-def arrangement_svg(panel: PanelResult, title: TitleBlock, words: Texts) -> str:
-    """Return the arrangement of one panel, to stand on a page of another document."""
-    return to_svg(arrangement(panel, title, words))
-
-
-def _scenes(
-    result: EngineResult, quotation: Quotation, kinds: Collection[str] = _DRAWINGS
-) -> Iterator[tuple[str, Scene]]:
+def scenes(result: EngineResult, quotation: Quotation) -> Iterator[tuple[str, Scene]]:
     """Yield name and scene; the drawings of an estimate are numbered through."""
     for i, (panel, table) in enumerate(zip(result.panels, quotation.panels, strict=True)):
         stem = drawing_stem(table.number, table.name)
         for sheet, (kind, draw) in enumerate(_DRAWINGS.items(), start=1 + i * len(_DRAWINGS)):
-            if kind not in kinds:
-                continue
             title = TitleBlock(
                 customer=quotation.customer,
                 project=quotation.project,

@@ -51,8 +51,3 @@ def write_workbook(quotation: Quotation) -> WrittenWorkbook:
     write_checks(book)
     workbook.close()
     return WrittenWorkbook(buffer.getvalue(), book.contents)
-
-
-def render_workbook(quotation: Quotation) -> bytes:
-    """Return the .xlsx file alone."""
-    return write_workbook(quotation).data
