@@ -8,7 +8,7 @@ import pytest
 from tests.engine.panels import codes, design, panel, row, rules, run
 
 from kis_estimator.engine import critic
-from kis_estimator.engine.model import PanelResult
+from kis_estimator.engine.model import PanelResult, SpareSpec
 
 SOUND = design(
     panel(
@@ -58,6 +58,40 @@ def test_a_sound_design_has_no_violation() -> None:
 )  # fmt: skip
 def test_broken_layout(broken: PanelResult, code: str) -> None:
     assert code in review(broken)
+
+
+@pytest.mark.parametrize("role", ["main", "branch", "accessory", "terminal"])
+def test_a_device_that_is_not_mounted_is_missed(role: str) -> None:
+    kept = list(SOUND.layout.placements)
+    del kept[at(role)]
+    assert "DEVICE_COUNT" in review(
+        replace(SOUND, layout=replace(SOUND.layout, placements=tuple(kept)))
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"width_mm": 1, "height_mm": 1}, {"model": "FAKE"}, {"rated_current_a": 1}],
+)
+def test_a_device_that_is_another_is_found(fields: dict[str, Any]) -> None:
+    assert "DEVICE_COUNT" in review(moved(at("branch"), **fields))
+
+
+def test_a_spare_that_is_not_mounted_is_missed() -> None:
+    spared = design(
+        panel(row("main MCCB 4P 50"), row("ELB 4P 20", 2), spares=(SpareSpec(quantity=2),))
+    )
+    kept = tuple(p for p in spared.layout.placements if p.id != "SPARE-1")
+    assert "DEVICE_COUNT" in review(replace(spared, layout=replace(spared.layout, placements=kept)))
+
+
+def test_an_imbalance_above_the_target_is_a_recommendation() -> None:
+    # 30 circuits of 20 A and one of 6 A: 206 over a mean of 202 A is 2.97 %; of 7 A: 3.46 %
+    rows = (row("main MCCB 4P 225/200"), row("ELB 2P 20", 30))
+    near = design(panel(*rows, row("ELB 2P 20", load_a=Decimal(6))))
+    above = design(panel(*rows, row("ELB 2P 20", load_a=Decimal(7))))
+    assert "IMBALANCE_TARGET" not in codes(near)
+    assert "IMBALANCE_TARGET" in codes(above)
 
 
 def test_broken_box() -> None:

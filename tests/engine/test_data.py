@@ -32,6 +32,11 @@ def test_sample_catalogue() -> None:
         ("enclosures.csv", "HB 40 50 15,HB,steel,1.0", "HB 40 50 15,HB,steel,-1", "thickness_mm"),
         ("accessories.csv", "sku,category", "sku,kind", "header"),
         ("accessories.csv", "EA,18000", "EA,", "unit_price_krw"),
+        ("accessories.csv", "EA,18000", "EA,1e9999999", "unit_price_krw"),
+        ("accessories.csv", "MC-9,magnet_contactor", "MC-9,magnet", "category"),
+        ("catalog.toml", "\nsample = true", '\nsample = "false"', "sample"),
+        ("catalog.toml", 'name = "', 'title = "', "name"),
+        ("catalog.toml", "version =", "version", "file"),
     ],
 )
 def test_a_wrong_cell_is_named_with_file_row_and_field(
@@ -69,6 +74,11 @@ def test_problems_of_all_files_come_together() -> None:
             "layout.side_margin_mm",
         ),
         ("version =", "version", "TOML"),
+        ('mounting = { value = "surface"', 'mounting = { value = "surfce"', "enclosure.mounting"),
+        ("corridor_mm = { value = 80", "corridor_mm = 80 # {", "layout.corridor_mm"),
+        ("poles_2 = [[30, 40]", "poles_2 = [[30]", "layout.pitch_mm"),
+        ('[codes.OVERLAP]\nseverity = "violation"', '[codes.OVERLAP]\nseverity = "bad"', "codes"),
+        ("[codes.OVERLAP]\nseverity", "[codes.OVERLAP]\nlevel = 1\nseverity", "codes"),
     ],
 )
 def test_a_wrong_rule_file_says_where(before: str, after: str, where: str) -> None:

@@ -26,6 +26,7 @@ FILES = ("catalog.toml", "breakers.csv", "enclosures.csv", "accessories.csv")
 _IP = re.compile(r"IP[0-6][0-9]\Z")
 _MAY_BE_ZERO = frozenset({"width_mm", "height_mm", "unit_price_krw", "power_loss_w_per_pole"})
 _MAX_ROWS = 100_000
+_LARGEST = 10**9
 _MAX_PROBLEMS = 50
 
 
@@ -108,21 +109,34 @@ def parse_catalog(files: Mapping[str, bytes]) -> Catalog:
     for number, item in enumerate(breakers, start=2):
         if item.rated_current_a > item.frame_af:
             problems.append(_problem("breakers.csv", number, "rated_current_a", "AT > AF"))
-    head = tomllib.loads(files["catalog.toml"].decode("utf-8"))
+    head = _head(files, problems)
     if problems:
         raise KisError(*problems[:_MAX_PROBLEMS])
     digest = hashlib.sha256()
     for name in FILES:
         digest.update(f"{name} {hashlib.sha256(files[name]).hexdigest()}\n".encode())
     return Catalog(
-        name=str(head["name"]),
-        version=str(head["version"]),
-        sample=bool(head["sample"]),
+        name=head["name"],
+        version=head["version"],
+        sample=head["sample"],
         sha=digest.hexdigest(),
         breakers=tuple(breakers),
         enclosures=tuple(enclosures),
         accessories={item.sku: item for item in accessories},
     )
+
+
+def _head(files: Mapping[str, bytes], problems: list[Notice]) -> dict[str, Any]:
+    """Return name, version and the sample mark; the mark has to be a real true or false."""
+    try:
+        head = tomllib.loads(files["catalog.toml"].decode("utf-8"))
+    except (KeyError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        problems.append(_problem("catalog.toml", 1, "file", type(error).__name__))
+        return {}
+    for field, kind in (("name", str), ("version", str), ("sample", bool)):
+        if not isinstance(head.get(field), kind):
+            problems.append(_problem("catalog.toml", 1, field, f"a {kind.__name__} is needed"))
+    return head
 
 
 def _index(items: Iterable[Item], key: Callable[[Item], Any]) -> Mapping[Any, Sequence[Item]]:
@@ -181,8 +195,10 @@ def _cell(kind: Any, key: str, text: str) -> Any:  # noqa: ANN401 - the field's 
             number = Decimal(text)
         except InvalidOperation:
             raise ValueError(f"{text!r} is not a number") from None
-        if not number.is_finite() or (kind is int and number != int(number)):
-            raise ValueError(f"{text!r} is not a {'whole' if kind is int else 'finite'} number")
+        if not number.is_finite() or not -_LARGEST <= number <= _LARGEST:
+            raise ValueError(f"{text!r} is not a number up to {_LARGEST}")
+        if kind is int and number != int(number):
+            raise ValueError(f"{text!r} is not a whole number")
         if number < 0 or (number == 0 and key not in _MAY_BE_ZERO):
             raise ValueError(f"{text!r} is not positive")
         return kind(number)

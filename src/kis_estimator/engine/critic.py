@@ -14,6 +14,7 @@ from decimal import Decimal
 from itertools import pairwise
 from math import ceil
 
+from kis_estimator.engine.accessories import BARS
 from kis_estimator.engine.formulas import (
     ZERO,
     breaker_loss_w,
@@ -90,19 +91,58 @@ class _Inspector:
 
     def geometry(self) -> Iterator[Finding]:
         """Overlaps, clearances and margins, from the rectangles alone."""
-        mounted = Counter(p.circuit for p in self.placements if p.circuit is not None)
-        for number in sorted({*mounted, *self.circuits}):
-            if mounted[number] != 1 or number not in self.circuits:
-                yield self._finding("DEVICE_COUNT", circuit=number, count=mounted[number])
+        mounted, needed = self._mounted(), self._needed()
+        for device in sorted(mounted.keys() | needed.keys()):
+            if mounted[device] != needed[device]:
+                yield self._finding(
+                    "DEVICE_COUNT", device=device, count=mounted[device], needed=needed[device]
+                )
         for placement in self.placements:
             yield from self._margin(placement)
-        reach = max(self.rules.layout.small_facing_gap_mm, self.rules.layout.duct_clear_mm)
+        layout = self.rules.layout
+        reach = max(
+            layout.small_facing_gap_mm,
+            layout.duct_clear_mm,
+            layout.large_body_gap_mm,
+            layout.group_gap_mm,
+            self.rules.enclosure.main_to_branch_mm,
+        )
         ordered = sorted(self.placements, key=lambda p: (p.y_mm, p.x_mm, p.id))
         for index, first in enumerate(ordered):
             for second in ordered[index + 1 :]:
                 if second.y_mm >= first.bottom_mm + reach:
                     break
                 yield from self._pair(first, second)
+
+    def _mounted(self) -> Counter[str]:
+        """Count what is mounted, by what it is and the size of its body as mounted."""
+        return Counter(
+            _body(_name(p), p.width_mm, p.height_mm)
+            for p in self.placements
+            if p.role not in ("duct", "busbar")
+        )
+
+    def _needed(self) -> Counter[str]:
+        """Count what has to be mounted: main, circuits and spares on their side, plate parts."""
+        main, layout = self.devices.main, self.rules.layout
+        name = f"MAIN {main.model} {main.rated_current_a}A"
+        needed = Counter([_body(name, main.width_mm, main.height_mm)])
+        for circuit in self.devices.circuits:
+            body = circuit.item
+            name = f"C{circuit.number:03d} {body.model} {body.rated_current_a}A"
+            needed[_body(name, body.height_mm, body.width_mm)] += 1
+        for spare in self.devices.spares:
+            needed[_body("SPARE", spare.item.height_mm, spare.item.width_mm)] += 1
+        for use in self.devices.accessories:
+            item = use.item
+            if item.category in BARS:
+                size = (layout.terminal_width_mm, layout.terminal_height_mm)
+            elif item.width_mm and item.height_mm:
+                size = (item.width_mm, item.height_mm)
+            else:
+                continue
+            needed[_body(item.sku, *size)] += use.quantity
+        return needed
 
     def _margin(self, device: Placement) -> Iterator[Finding]:
         layout = self.rules.layout
@@ -325,6 +365,9 @@ class _Inspector:
             else:
                 bound = half_up(phase.lower_bound_pct, _TENTH)
                 yield self._finding("IMBALANCE_OPEN", **figures, bound=bound)
+        elif imbalance > limits.imbalance_target_pct:
+            figures = {"imbalance": half_up(imbalance, _TENTH)}
+            yield self._finding("IMBALANCE_TARGET", **figures, target=limits.imbalance_target_pct)
         rate = half_up(phase.korean_unbalance_pct, _TENTH)
         limit = limits.korean_unbalance_limit_pct
         if phase.korean_unbalance_pct > limit:
@@ -382,6 +425,18 @@ class _Inspector:
         yield self._finding(
             code, section=section, bar=ampacity.bar, ampacity=ampacity.current_a, rating=rating
         )
+
+
+def _name(placement: Placement) -> str:
+    if placement.circuit is not None:
+        return f"C{placement.circuit:03d} {placement.model} {placement.rated_current_a}A"
+    if placement.role == "main":
+        return f"MAIN {placement.model} {placement.rated_current_a}A"
+    return placement.model
+
+
+def _body(name: str, width_mm: int, height_mm: int) -> str:
+    return f"{name} {width_mm}×{height_mm}"
 
 
 def _group(placement: Placement) -> str:

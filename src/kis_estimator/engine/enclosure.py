@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
-from typing import Protocol, cast
+from typing import Protocol
 
 from kis_estimator.engine.catalog import Catalog
 from kis_estimator.engine.formulas import custom_price_krw, ip_at_least
@@ -63,14 +63,14 @@ class Wish:
 
 def wish(spec: PanelSpec, rules: EnclosureRules) -> Wish:
     """Return the wish of a panel. A pole stands outdoors; POLE_INDOOR where indoor was asked."""
-    mounting = spec.mounting or cast("Mounting", rules.mounting)
+    mounting = spec.mounting or rules.mounting
     if mounting == "pole" and spec.location == "indoor":
         raise KisError.of("POLE_INDOOR", panel=spec.name)
-    default = "outdoor" if mounting == "pole" else rules.location
+    default: Location = "outdoor" if mounting == "pole" else rules.location
     return Wish(
-        location=spec.location or cast("Location", default),
+        location=spec.location or default,
         mounting=mounting,
-        material=spec.material or cast("Material", rules.material),
+        material=spec.material or rules.material,
         ip_rating=spec.ip_rating or rules.ip_rating,
     )
 

@@ -24,6 +24,12 @@ LineGroup = Literal[
     "enclosure", "main", "branch", "required", "optional", "busbar", "support", "consumables"
 ]
 
+AccessoryCategory = Literal[
+    "magnet_contactor", "timer", "meter", "current_transformer", "surge_protector", "panel_meter",
+    "push_button", "fuse_holder", "terminal_block", "pvc_duct", "wire", "earth_terminal",
+    "neutral_terminal", "name_plate", "insulator", "support",
+]  # fmt: skip
+
 THREE_POLES = 3
 
 # ---------------------------------------------------------------- request
@@ -174,7 +180,7 @@ class AccessoryItem:
     """An accessory; width and height 0 where the catalogue gives no body (door parts, wire)."""
 
     sku: str
-    category: str
+    category: AccessoryCategory
     name_ko: str
     name_en: str
     width_mm: int

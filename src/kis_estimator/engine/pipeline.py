@@ -166,26 +166,24 @@ def propose_main(spec: PanelSpec, catalog: Catalog, rules: Rules, locale: Locale
     catalogue has none so large.
     """
     named = {row.brand for row in spec.breakers if row.brand}
-    named |= {
-        catalog.of_model(r.model)[0].brand
-        for r in spec.breakers
-        if r.model and catalog.of_model(r.model)
-    }
+    for row in spec.breakers:
+        named |= {item.brand for item in catalog.of_model(row.model or "")[:1]}
     brand = named.pop() if len(named) == 1 else rules.selection.default_brand
     poles = THREE_POLES + any(row.poles != THREE_POLES for row in spec.breakers)
     ratings = catalog.ratings("MCCB", poles, brand)
-    current = Decimal(0)
+    if not ratings:
+        known = [f"{count}P" for count in catalog.poles("MCCB")]
+        raise KisError.of("UNKNOWN_POLES", kind=f"{brand} MCCB", poles=f"{poles}P", known=known)
+    main = BreakerSpec(
+        role="main", category="MCCB", poles=poles, rated_current_a=ratings[0], brand=brand
+    )
+    with_main = replace(spec, breakers=(main, *spec.breakers))
+    devices, _ = select_panel(with_main, catalog, rules, locale)
+    phase = balance(devices.circuits, rules.phase)
     for rating in ratings:
-        main = BreakerSpec(
-            role="main", category="MCCB", poles=poles, rated_current_a=rating, brand=brand
-        )
-        with_main = replace(spec, breakers=(main, *spec.breakers))
-        if rating == ratings[0]:
-            devices, _ = select_panel(with_main, catalog, rules, locale)
-            phase = balance(devices.circuits, rules.phase)
         _, current = diversity(devices.circuits, rating, phase, rules.heat)
         if current <= rating:
-            return Proposal(spec.name, main, current)
+            return Proposal(spec.name, replace(main, rated_current_a=rating), current)
     raise KisError.of("NO_MAIN_FITS", panel=spec.name, current=half_up(current, Decimal("0.1")))
 
 

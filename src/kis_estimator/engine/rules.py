@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from kis_estimator.engine.model import Finding, Severity
+from kis_estimator.engine.model import Finding, Location, Material, Mounting, Severity
 from kis_estimator.errors import KisError, Locale, fill
 
 T = TypeVar("T", int, str, Decimal)
@@ -143,9 +143,9 @@ class EnclosureRules:
     round_depth_mm: int
     fit_score_gate: Decimal
     ip_rating: str
-    location: str
-    mounting: str
-    material: str
+    location: Location
+    mounting: Mounting
+    material: Material
     custom_base_krw: int
     custom_factor: Decimal
     custom_round_krw: int
@@ -328,27 +328,40 @@ class Rules:
         )
 
 
+_WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
 def parse_rules(data: bytes) -> Rules:
     """Read a rule file. Raises RULES_INVALID naming the section and figure that is wrong."""
     try:
         table = tomllib.loads(data.decode("utf-8"), parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise KisError.of("RULES_INVALID", where="TOML", reason=str(error)) from error
     sections: dict[str, Any] = {}
     for name, kind in get_type_hints(Rules).items():
-        if name in ("name", "version"):
-            sections[name] = str(table.pop(name, ""))
-        elif name == "sha":
-            sections[name] = hashlib.sha256(data).hexdigest()
-        elif name in ("codes", "texts"):
-            entry = Code if name == "codes" else Text
-            rows = {key: entry(**row) for key, row in table.pop(name, {}).items()}
-            sections[name] = MappingProxyType(rows)
-        else:
-            sections[name] = _section(kind, name, table.pop(name, {}))
+        try:
+            if name in ("name", "version"):
+                sections[name] = str(table.pop(name, ""))
+            elif name == "sha":
+                sections[name] = hashlib.sha256(data).hexdigest()
+            elif name in ("codes", "texts"):
+                sections[name] = _texts(Code if name == "codes" else Text, table.pop(name, {}))
+            else:
+                sections[name] = _section(kind, name, table.pop(name, {}))
+        except _WRONG as error:
+            raise KisError.of("RULES_INVALID", where=name, reason=str(error)) from error
     if table:
         raise KisError.of("RULES_INVALID", where=", ".join(table), reason="unknown section")
     return Rules(**sections)
+
+
+def _texts(kind: type[Any], table: dict[str, Any]) -> Mapping[str, Any]:
+    """Return the codes or texts by their keys; a severity has to be one of four."""
+    rows = {key: kind(**row) for key, row in table.items()}
+    for key, row in rows.items():
+        if kind is Code and row.severity not in get_args(Severity):
+            raise ValueError(f"{key}: {row.severity!r} is no severity")
+    return MappingProxyType(rows)
 
 
 def _section(kind: type[Any], name: str, table: dict[str, Any]) -> Any:  # noqa: ANN401 - one of the section types
@@ -361,34 +374,43 @@ def _section(kind: type[Any], name: str, table: dict[str, Any]) -> Any:  # noqa:
 
 
 def _figure(kind: Any, where: str, entry: dict[str, Any]) -> Any:  # noqa: ANN401 - the figure's own type
-    if not entry.get("unit") or not entry.get("source"):
-        raise KisError.of("RULES_INVALID", where=where, reason="unit or source missing")
-    if where == "layout.pitch_mm":
-        poles = {
-            int(key.removeprefix("poles_")): rows
-            for key, rows in entry.items()
-            if key[-1:].isdigit()
-        }
-        return MappingProxyType(
-            {count: _steps(f"{where} {count}P", rows, None, int) for count, rows in poles.items()}
-        )
     try:
+        if not entry.get("unit") or not entry.get("source"):
+            raise ValueError("unit or source missing")
+        if where == "layout.pitch_mm":
+            return _pitches(where, entry)
         if get_origin(kind) is Steps:
             return _steps(where, entry["steps"], entry.get("above"), get_args(kind)[0])
         return _value(kind, entry["value"])
-    except (KeyError, TypeError, ValueError) as error:
+    except _WRONG as error:
         raise KisError.of("RULES_INVALID", where=where, reason=str(error)) from error
+
+
+def _pitches(where: str, entry: dict[str, Any]) -> Mapping[int, Steps[int]]:
+    """Return the pitch by frame, for each number of poles."""
+    prefix = "poles_"
+    return MappingProxyType(
+        {
+            int(key.removeprefix(prefix)): _steps(f"{where} {key}", rows, None, int)
+            for key, rows in entry.items()
+            if key.startswith(prefix)
+        }
+    )
 
 
 def _steps(where: str, rows: list[list[Any]], above: Any, kind: type[Any]) -> Steps[Any]:  # noqa: ANN401 - as read
     limits = [row[0] for row in rows]
     if limits != sorted(set(limits)):
-        raise KisError.of("RULES_INVALID", where=where, reason="steps must rise")
+        raise ValueError("steps must rise")
     values = tuple((limit, kind(value)) for limit, value in rows)
     return Steps(where, values, None if above is None else kind(above))
 
 
 def _value(kind: Any, value: Any) -> Any:  # noqa: ANN401 - the figure's own type
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ValueError(f"{value!r} is not one of {', '.join(get_args(kind))}")
+        return value
     if get_origin(kind) is tuple:
         item = get_args(kind)[0]
         return tuple(_value(item, part) for part in value)
