@@ -103,6 +103,9 @@ def test_selector_switch_brings_three_lamps_and_is_itself_not_priced() -> None:
     result = design(asked)
     assert amounts(result)["PBL-ONOFF"][0] == 6
     assert "SS" not in amounts(result)
+    # 500 x 800 or so: 7,000 + steps + 2 timers x 12,000; the switch is in no catalogue
+    steps = max(0, -(-(result.enclosure.height_mm - 700) // 100))
+    assert amounts(result)["CONSUMABLES"][1] == 7000 + 1000 * steps + 24000
     assert "NOT_PRICED" in codes(result)
 
 

@@ -258,7 +258,7 @@ class _Writer:
         yield make("COATING", "coating", "", Decimal(bom.coating_krw.at(frame)), "bom.coating_krw")
         steps = started(box.width_mm - bom.consumables_width_mm, bom.consumables_step_mm)
         steps += started(box.height_mm - bom.consumables_height_mm, bom.consumables_step_mm)
-        asked = sum(wish.quantity for wish in self.devices.spec.accessories)
+        asked = sum(use.quantity for use in self.devices.accessories if use.asked)
         consumables = bom.consumables_krw + steps * bom.consumables_step_krw
         consumables += asked * bom.consumables_accessory_krw
         cost = Decimal(min(consumables, bom.consumables_max_krw))
