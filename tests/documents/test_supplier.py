@@ -1,3 +1,4 @@
+import re
 import struct
 import tomllib
 import zlib
@@ -13,6 +14,8 @@ from kis_estimator.documents.supplier import (
 )
 from kis_estimator.errors import KisError
 
+HANGUL = re.compile("[가-힣]")
+LATIN_WORDS = re.compile(r"[A-Za-z]+ [a-z]+ [a-z]+")
 FULL = {
     "registration_number": '"123-45-67890"',
     "name": '"주식회사 한강전기"',
@@ -33,19 +36,35 @@ def company(**changes: str | None) -> bytes:
     return "\n".join(f"{name} = {value}" for name, value in fields.items()).encode()
 
 
-def png(width: int = 64, height: int = 64, padding: int = 0) -> bytes:
-    def chunk(name: bytes, content: bytes) -> bytes:
-        checksum = zlib.crc32(name + content)
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+def chunk(name: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(name + content)
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
 
-    rows = zlib.compress((b"\0" + b"\xc8\x1e\x1e\x80" * width) * height)
-    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + (chunk(b"teXt", b"\0" * padding) if padding else b"")
-        + chunk(b"IDAT", rows)
-        + chunk(b"IEND", b"")
+
+def assembled(*chunks: tuple[bytes, bytes]) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+def header(
+    width: int = 64, height: int = 64, *kind: int, depth: int = 8, colour: int = 6
+) -> tuple[bytes, bytes]:
+    return b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, *(kind or (0, 0, 0)))
+
+
+def pixels(data: bytes) -> tuple[bytes, bytes]:
+    return b"IDAT", zlib.compress(data)
+
+
+ROW = b"\0" + b"\xc8\x1e\x1e\x80" * 64
+END = b"IEND", b""
+
+
+def png(width: int = 64, height: int = 64, padding: int = 0) -> bytes:
+    return assembled(
+        header(width, height),
+        *([(b"teXt", b"\0" * padding)] if padding else []),
+        pixels((b"\0" + b"\xc8\x1e\x1e\x80" * width) * height),
+        END,
     )
 
 
@@ -53,7 +72,8 @@ def problems(data: bytes, seal: bytes | None = None) -> dict[str, str]:
     with pytest.raises(KisError) as caught:
         parse_supplier(data, seal)
     assert {notice.code for notice in caught.value.notices} == {"COMPANY_INVALID"}
-    return {str(n.params["field"]): str(n.params["reason"]) for n in caught.value.notices}
+    assert not any(HANGUL.search(notice.message("en-US")) for notice in caught.value.notices)
+    return {str(n.params["field"]): n.message("en-US") for n in caught.value.notices}
 
 
 def test_a_full_file() -> None:
@@ -112,6 +132,11 @@ def test_a_wrong_optional_field_is_named(name: str, value: str) -> None:
         ({"placeholder": '"yes"'}, "placeholder"),
         ({"seal": "7"}, "seal"),
         ({"seal": '" "'}, "seal"),
+        ({"seal": '""'}, "seal"),
+        ({"seal": '".."'}, "seal"),
+        ({"seal": '"a/seal.png"'}, "seal"),
+        ({"seal": "'a\\seal.png'"}, "seal"),
+        ({"seal": f'"{"인" * 84}.png"'}, "seal"),
         ({"notes": '"one text"'}, "notes"),
         ({"notes": str(["x"] * 21)}, "notes"),
     ],
@@ -163,3 +188,60 @@ def test_a_seal_that_cannot_be_printed(seal: bytes, reason: str) -> None:
 def test_the_smallest_and_the_largest_seal(size: int) -> None:
     seal = png(size, size)
     assert parse_supplier(company(), seal).seal == seal
+
+
+@pytest.mark.parametrize(
+    "seal",
+    [
+        assembled((b"IHDR", b""), pixels(ROW * 64), END),
+        assembled(header(), END),
+        assembled(header(), (b"IDAT", b"rubbish"), END),
+        assembled(header(), (b"IDAT", zlib.compress(ROW * 64)[:-5]), END),
+        assembled(header(), pixels(ROW * 63), END),
+        assembled(header(), pixels(ROW * 65), END),
+        assembled(header(), pixels(b"\0" * 10_000_000), END),
+        assembled(header(), pixels((b"\5" + ROW[1:]) * 64), END),
+        assembled(header(depth=7), pixels(ROW * 64), END),
+        assembled(header(colour=5), pixels(ROW * 64), END),
+        assembled(header(64, 64, 0, 0, 2), pixels(ROW * 64), END),
+        assembled(header(colour=3), pixels(b"\0" * 65 * 64), END),
+        assembled(header(colour=3), (b"PLTE", b"1234"), pixels(b"\0" * 65 * 64), END),
+        assembled(header(), pixels(ROW * 64), (b"tEXt", b""), pixels(b""), END),
+        assembled(header(), header(), pixels(ROW * 64), END),
+    ],
+)
+def test_a_seal_with_right_checksums_and_wrong_content(seal: bytes) -> None:
+    assert "damaged or cut short" in problems(company(), seal)["seal"]
+
+
+@pytest.mark.parametrize(
+    "seal",
+    [
+        assembled(header(colour=3), (b"PLTE", b"123"), pixels(b"\0" * 65 * 64), END),
+        assembled(header(33, 33, depth=1, colour=0), pixels(b"\0" * 6 * 33), END),
+        assembled(header(64, 64, 0, 0, 1), pixels(b"\0" * (64 * 64 * 4 + 120)), END),
+    ],
+)
+def test_every_kind_of_png_is_a_seal(seal: bytes) -> None:
+    assert parse_supplier(company(), seal).seal == seal
+
+
+def test_what_is_not_drawn_of_a_seal_is_dropped() -> None:
+    seal = assembled(header(), (b"pHYs", b"junk"), pixels(ROW * 64), (b"zTXt", b"junk"), END)
+    assert parse_supplier(company(), seal).seal == png()
+
+
+@pytest.mark.parametrize("value", ['""', '"../seal.png"', f'"{"a" * 252}.png"'])
+def test_a_seal_stands_beside_the_file(value: str) -> None:
+    data = company(seal=value)
+    assert seal_name(data) is None
+    assert "beside company.toml" in problems(data)["seal"]
+
+
+def test_reasons_are_told_in_the_readers_language() -> None:
+    data = company(name="1", notes="1", placeholder="1", seal="1", colour="1")
+    with pytest.raises(KisError) as caught:
+        parse_supplier(data)
+    told = [notice.message("ko-KR") for notice in caught.value.notices]
+    assert len(told) == 5
+    assert not any(map(LATIN_WORDS.search, told))

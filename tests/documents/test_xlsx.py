@@ -29,6 +29,7 @@ from kis_estimator.engine.model import Customer, EngineResult, PricingTerms
 
 ROOT = Path(__file__).parents[2]
 AMOUNT = re.compile(r"=ROUND\((E\d+|ROUND\(E\d+\*100,0\))\*F\d+(/100)?,0\)")
+EXCEEDED = "미확인 · 기준 초과(참고)"
 HALF_WON = [
     ("0.29", 19_550),
     ("0.13", 19_550),
@@ -429,25 +430,32 @@ def test_design_checks_are_words_with_colours_and_counts() -> None:
                  figure="IP44", limit="≥ IP44", source="자재표"),
         CheckRow(section="iec61439", clause="10.9", panel="LP-1", item="절연", figure="–",
                  status="not_verified", limit="–", source="제조자 확인"),
+        CheckRow(section="iec61439", clause="10.10", panel="LP-1", item="온도상승",
+                 figure="61 °C", status="exceeded", limit="≤ 55 °C", source="참고값"),
     )  # fmt: skip
     quotation = replace(samples.ordinary(), checks=checks, design_sha="ab" * 32)
     data = write_workbook(quotation).data
     book, formulas = read(data, values=True), read(data, values=False)
     sheet = sheet_of(book, "설계검토")
     found = [
-        row for row in sheet.iter_rows(values_only=True) if row[2] in ("적합", "부적합", "미확인")
+        row
+        for row in sheet.iter_rows(values_only=True)
+        if row[2] in ("적합", "부적합", "미확인", EXCEEDED)
     ]
     assert found == [
-        ("critic.violations", "=1+1", "부적합", "2", "= 0", "–"),
+        ("", "=1+1", "부적합", "2", "= 0", "–"),
         ("10.3", "IP", "적합", "IP44", "≥ IP44", "자재표"),
         ("10.9", "절연", "미확인", "–", "–", "제조자 확인"),
+        ("10.10", "온도상승", EXCEEDED, "61 °C", "≤ 55 °C", "참고값"),
     ]
     counted = [
         c for s, c, v in cells(formulas) if s == "설계검토" and str(v).startswith("=COUNTIF")
     ]
-    assert [cell_of(book, "설계검토", where).value for where in counted] == [1, 1, 1]
+    assert [cell_of(book, "설계검토", where).value for where in counted] == [1, 1, 1, 1]
     rules = [rule for area in sheet.conditional_formatting for rule in area.rules]
-    assert {rule.formula[0] for rule in rules} == {'"적합"', '"부적합"', '"미확인"'}
+    assert {rule.formula[0] for rule in rules} == {
+        '"적합"', '"부적합"', '"미확인"', f'"{EXCEEDED}"',
+    }  # fmt: skip
     assert any("ab" * 32 in text for text in text_of(book, "설계검토"))
 
 
@@ -462,3 +470,22 @@ def test_the_writer_tells_what_it_wrote() -> None:
     assert {place: formula.text for place, formula in written.contents.formulas.items()} == found
     names = {name for sheet, name in written.contents.names if not sheet}
     assert names == set(formulas.defined_names)
+
+
+@pytest.mark.parametrize("placeholder", [True, False])
+def test_the_cover_of_a_placeholder_supplier_is_marked(placeholder: bool) -> None:  # noqa: FBT001
+    quotation = samples.ordinary()
+    supplier = replace(quotation.supplier, placeholder=placeholder)
+    book = read(write_workbook(replace(quotation, supplier=supplier)).data, values=True)
+    assert (quotation.words["placeholder_mark"] in text_of(book, "표지")) is placeholder
+
+
+def test_a_long_contact_is_whole_on_the_cover() -> None:
+    contact = "구매본부 전기자재구매팀 책임매니저 김현수 " * 3 + "끝"
+    quotation = replace(samples.ordinary(), contact=contact)
+    sheet = sheet_of(read(write_workbook(quotation).data, values=True), "표지")
+    [cell] = [c for row in sheet.iter_rows() for c in row if contact in str(c.value)]
+    assert cell.alignment.wrap_text
+    height = sheet.row_dimensions[cast("int", cell.row)].height
+    assert height is not None
+    assert height >= 50

@@ -105,6 +105,24 @@ def test_numbers_count_up_and_a_given_number_is_never_overwritten(
     assert tree(tmp_path) == before
 
 
+def test_two_runs_at_once_get_numbers_of_their_own(examples: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "kis_estimator.cli", "estimate", "-o", tmp_path, *DAY]
+    running = [
+        subprocess.Popen(
+            [*map(str, command), examples / "05_request.txt"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]
+    errors = [process.communicate(timeout=120)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], errors
+    made = sorted(path.name for path in tmp_path.iterdir())
+    assert made == [f"KIS-20260131-000{number}" for number in (1, 2, 3)]
+    for name in made:
+        assert json.loads((tmp_path / name / "estimate.json").read_text())["number"] == name
+
+
 def test_text_on_standard_input_with_customer_project_and_brand(tmp_path: Path) -> None:
     text = "메인차단기 4P 40A에 분기차단기 누전 4P 20A 2개, 누전 2P 20A 8개".encode()
     done = kis(
@@ -183,7 +201,7 @@ def test_validate_prints_json_alone_also_on_exit_2(tmp_path: Path) -> None:
 def test_validate_of_a_missing_file_prints_json_too(tmp_path: Path) -> None:
     done = kis("validate", tmp_path / "no.csv", "--json")
     assert done.returncode == 2
-    assert [e["code"] for e in json.loads(done.stdout)["errors"]] == ["INPUT_UNREADABLE"]
+    assert [e["code"] for e in json.loads(done.stdout)["errors"]] == ["FILE_UNREADABLE"]
 
 
 def test_missing_main_warns_in_validate_and_is_proposed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.evidence import packs
 
 from kis_estimator import evidence
-from kis_estimator.evidence import ChainRecord
+from kis_estimator.evidence.chain import ChainRecord
 from kis_estimator.evidence.keys import PublicKey, SigningKey, load_signing_key, make_keys
 from kis_estimator.service import Estimate
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
 from kis_estimator import evidence
 from kis_estimator.documents.supplier import placeholder_bytes
-from kis_estimator.evidence import Inputs, Report, RunOptions, Signer, Verifier
+from kis_estimator.evidence import Inputs, Report, RunOptions, Signer
+from kis_estimator.evidence.archive import write_zip
+from kis_estimator.evidence.envelope import Verifier
 from kis_estimator.service import Estimate, estimate, load_engine
 from kis_estimator.service.engine import engine_of
 
@@ -50,6 +53,12 @@ def cheaper(prices: Path) -> None:
     head, *rows = prices.read_text().splitlines()
     cheap = [row.rpartition(",")[0] + ",1" for row in rows]
     prices.write_text("\n".join([head, *cheap, ""]))
+
+
+def zip_bytes(files: Mapping[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    write_zip(out, files, files.__getitem__)
+    return out.getvalue()
 
 
 def check(source: Path, *keys: Verifier) -> Report:

@@ -14,17 +14,21 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.evidence.packs import check, code, wrong
+from tests.evidence.packs import check, code, wrong, zip_bytes
 
 from kis_estimator import evidence
-from kis_estimator.evidence import Limits, layout
+from kis_estimator.evidence import layout
 from kis_estimator.evidence.keys import PublicKey
+from kis_estimator.evidence.pack import Limits
 
 WRITE = """
+import io
 import sys
-from kis_estimator.evidence import zip_bytes
+from kis_estimator.evidence.archive import write_zip
 names = {"나/다.txt", "가.txt", "a.txt", "b/c.txt", "한"}
-sys.stdout.buffer.write(zip_bytes({name: (name * 50).encode() for name in names}))
+out = io.BytesIO()
+write_zip(out, names, lambda name: (name * 50).encode())
+sys.stdout.buffer.write(out.getvalue())
 """
 
 
@@ -35,7 +39,7 @@ def verdicts(data: bytes, limits: Limits | None = None) -> dict[str, str]:
 
 
 def zipped(files: dict[str, bytes], *more: tuple[zipfile.ZipInfo, bytes]) -> bytes:
-    out = io.BytesIO(evidence.zip_bytes(files))
+    out = io.BytesIO(zip_bytes(files))
     with zipfile.ZipFile(out, "a") as archive:
         for info, data in more:
             archive.writestr(info, data)
@@ -71,7 +75,7 @@ def test_folder_and_zip_have_the_same_verdicts(
     folder: Path, files: dict[str, bytes], tmp_path: Path, public: PublicKey
 ) -> None:
     path = tmp_path / "pack.zip"
-    path.write_bytes(evidence.zip_bytes(files))
+    path.write_bytes(zip_bytes(files))
     assert check(path, public) == check(folder, public)
 
 
@@ -139,7 +143,7 @@ def test_a_zip_bomb_is_not_unpacked(files: dict[str, bytes]) -> None:
 
 
 def test_limits_of_size_and_number(files: dict[str, bytes]) -> None:
-    data = evidence.zip_bytes(files)
+    data = zip_bytes(files)
     assert verdicts(data, Limits(entries=5)) == {".": "PACK_ENTRIES"}
     large = max(files, key=lambda name: len(files[name]))
     found = verdicts(data, Limits(entry=len(files[large]) - 1))
@@ -168,7 +172,7 @@ def test_encrypted_and_unknown_methods_are_unsafe(files: dict[str, bytes]) -> No
 
 
 def test_a_truncated_prefixed_or_commented_zip_is_damaged(files: dict[str, bytes]) -> None:
-    data = evidence.zip_bytes(files)
+    data = zip_bytes(files)
     cut = (data[:-1], data[: len(data) // 2], b"", b"PK")
     longer = (b"MZ" + data, b"PK\x03\x04" + data, data + b"x", data[:-2] + b"\x01\x00")
     for broken in (*cut, *longer):
@@ -176,7 +180,7 @@ def test_a_truncated_prefixed_or_commented_zip_is_damaged(files: dict[str, bytes
 
 
 def test_a_second_directory_in_the_larger_format_is_damage(files: dict[str, bytes]) -> None:
-    data = evidence.zip_bytes(files)
+    data = zip_bytes(files)
     count, size, offset = struct.unpack("<10xHLL2x", data[-22:])
     record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, offset)
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, len(data) - 22, 1)
@@ -213,8 +217,8 @@ def test_a_small_or_a_dense_file_is_no_bomb(files: dict[str, bytes]) -> None:
 
 def test_a_file_beside_the_wrapping_folder_is_not_lost(files: dict[str, bytes]) -> None:
     wrapped = {f"KIS/{name}": data for name, data in files.items()}
-    assert verdicts(evidence.zip_bytes(wrapped)) == {}
-    found = verdicts(evidence.zip_bytes({**wrapped, "other.txt": b""}))
+    assert verdicts(zip_bytes(wrapped)) == {}
+    found = verdicts(zip_bytes({**wrapped, "other.txt": b""}))
     assert found[layout.MANIFEST] == "VERIFY_NO_MANIFEST"
     assert verdicts(zipped(wrapped, (entry("KIS/../../x"), b"")))["../../x"] == "PACK_PATH"
 
@@ -230,7 +234,7 @@ def test_a_program_that_is_also_a_zip_is_no_pack(files: dict[str, bytes]) -> Non
 
 
 def test_a_damaged_entry_is_named(files: dict[str, bytes]) -> None:
-    data = bytearray(evidence.zip_bytes(files))
+    data = bytearray(zip_bytes(files))
     with zipfile.ZipFile(io.BytesIO(bytes(data))) as archive:
         info = archive.getinfo("quotation.xlsx")
     data[info.header_offset + 200] ^= 0xFF

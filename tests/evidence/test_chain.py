@@ -11,7 +11,8 @@ from tests.evidence.packs import check, inputs, sealed, write, wrong
 
 from kis_estimator import evidence
 from kis_estimator.errors import KisError
-from kis_estimator.evidence import ChainRecord, ChainReport, layout
+from kis_estimator.evidence import ChainReport, layout
+from kis_estimator.evidence.chain import ChainRecord, next_record, sign_record
 from kis_estimator.evidence.keys import PublicKey, SigningKey, load_signing_key, make_keys
 from kis_estimator.service import Estimate
 
@@ -149,8 +150,8 @@ def _link_some(log: Path, key: Path, name: str) -> None:
     signer = load_signing_key(key)
     for number in range(10):
         with evidence.locked_log(log) as chain:
-            record = evidence.next_record("0" * 64, f"{name}-{number}", 1, chain.last)
-            chain.append(record, evidence.sign_record(record, signer))
+            record = next_record("0" * 64, f"{name}-{number}", 1, chain.last)
+            chain.append(record, sign_record(record, signer))
 
 
 def test_processes_that_write_at_once_make_one_chain(tmp_path: Path) -> None:

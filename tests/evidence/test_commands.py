@@ -10,10 +10,10 @@ from tests.evidence.packs import cheaper, inputs, sealed, write
 from typer.testing import CliRunner
 
 from kis_estimator import evidence
-from kis_estimator.cli.evidence import app, signer_from_environment
-from kis_estimator.errors import KisError
-from kis_estimator.evidence import ChainRecord, layout
-from kis_estimator.evidence.keys import PRIVATE, PUBLIC, load_public_key
+from kis_estimator.cli.evidence import app
+from kis_estimator.evidence import layout
+from kis_estimator.evidence.chain import ChainRecord
+from kis_estimator.evidence.keys import PRIVATE, PUBLIC, load_public_key, load_signing_key
 from kis_estimator.service import replay as replaying
 
 Linked = list[tuple[dict[str, bytes], ChainRecord]]
@@ -43,18 +43,6 @@ def test_keygen_overwrites_nothing(keys: Path) -> None:
     code, output = kis("keygen", "-o", keys)
     assert code == 2
     assert "KEY_EXISTS" in output
-
-
-def test_the_environment_names_the_signing_key(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("KIS_SIGNING_KEY", raising=False)
-    assert signer_from_environment() is None
-    monkeypatch.setenv("KIS_SIGNING_KEY", str(keys / PRIVATE))
-    signer = signer_from_environment()
-    assert signer is not None
-    assert signer.public.key_id == load_public_key(keys / PUBLIC).key_id
-    (keys / PRIVATE).chmod(0o644)
-    with pytest.raises(KisError, match="KEY_PERMISSIONS"):
-        signer_from_environment()
 
 
 def test_verify_ends_with_0_and_1_and_names_the_file(
@@ -134,12 +122,8 @@ def test_replay_ends_with_0_and_1(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert json.loads(kis("replay", folder, "--json")[1])["difference"]["file"]
 
 
-def test_chained_packs_verify_with_the_public_key_alone(
-    keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KIS_SIGNING_KEY", str(keys / PRIVATE))
-    signer = signer_from_environment()
-    assert signer is not None
+def test_chained_packs_verify_with_the_public_key_alone(keys: Path, tmp_path: Path) -> None:
+    signer = load_signing_key(keys / PRIVATE)
     files, _ = evidence.link_pack(sealed(inputs(), signer).files, None, signer)
     code, output = kis("verify", write(files, tmp_path / "own"), "--pubkey", keys / PUBLIC)
     assert code == 0

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.evidence.packs import check, wrong
+from tests.evidence.packs import check, wrong, zip_bytes
 
 from kis_estimator import evidence
 from kis_estimator.errors import KisError
@@ -70,7 +70,7 @@ def test_a_changed_customer_pack_is_caught(customer: Path, public: PublicKey) ->
     def after(**changed: bytes | None) -> dict[str, str]:
         kept = {**given, **{name.replace("__", "."): data for name, data in changed.items()}}
         files = {name: data for name, data in kept.items() if data is not None}
-        customer.write_bytes(evidence.zip_bytes(evidence.with_sums(files)))
+        customer.write_bytes(zip_bytes(evidence.with_sums(files)))
         return wrong(check(customer, public))
 
     table = json.loads(given[layout.WITHHELD])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from tests.evidence.packs import inputs, write
+from tests.evidence.packs import inputs, sealed, write
 
 from kis_estimator import evidence
 from kis_estimator.engine.pipeline import STAGES
@@ -106,3 +107,29 @@ def test_later_stages_and_pictures_are_part_of_the_evidence(runs: list[Estimate]
     assert json.loads(files["evidence/4-format/metrics.json"]) == {"formulas": 40}
     assert json.loads(files["evidence/4-format/validation.json"])["status"] == "run"
     assert json.loads(files["evidence/5-cover/validation.json"])["status"] == "not run"
+
+
+def test_the_gate_judges_the_files_that_the_pack_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = evidence.stage_files
+
+    def without_pictures(*given: Any) -> dict[str, bytes]:
+        files = made(*given)
+        return {name: data for name, data in files.items() if not name.endswith(".svg")}
+
+    monkeypatch.setattr(evidence, "stage_files", without_pictures)
+    gates = {gate["name"]: gate for gate in sealed(inputs()).response["gates"]}
+    assert gates["complete"]["passed"] is False
+    assert gates["complete"]["basis"] == "missing: evidence/2-breaker/*.svg"
+
+
+def test_prices_of_the_file_are_kept_beside_the_request() -> None:
+    rows = "구분,규격,수량,단가,금액\n메인,MCCB 4P 100AF 60A,1,52000,52000\n분기,ELB 2P 30AF 20A,3,"
+    files = sealed(replace(inputs(schedule=f"{rows}9500,28500\n"), upload_name="a.csv")).files
+    assert json.loads(files["evidence/1-enclosure/input.json"])["filePrices"] == [
+        {"sheet": "a.csv", "row": 2, "unitPrice": 52000, "amount": 52000},
+        {"sheet": "a.csv", "row": 3, "unitPrice": 9500, "amount": 28500},
+    ]
+    huge = f"{rows}{'9' * 400}.5,1\n"
+    files = sealed(replace(inputs(schedule=huge), upload_name="a.csv")).files
+    [_, price] = json.loads(files["evidence/1-enclosure/input.json"])["filePrices"]
+    assert price["unitPrice"] == "9" * 400 + ".5"

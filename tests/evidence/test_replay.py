@@ -107,11 +107,14 @@ def test_a_customers_pack_cannot_be_replayed(folder: Path, tmp_path: Path) -> No
         (layout.OPTIONS, b"{}", "PACK_OPTIONS"),
         (layout.OPTIONS, b"[" * 100_000, "PACK_OPTIONS"),
         (layout.RULES, b"version = 1", "RULES_INVALID"),
-        ("inputs/catalog/catalog.toml", b"", "REPLAY_FAILED"),
+        ("inputs/catalog/catalog.toml", b"", "CATALOG_ROW"),
         ("inputs/catalog/breakers.csv", b"\xff", "CATALOG_ROW"),
         (layout.COMPANY, b"=", "COMPANY_INVALID"),
         (layout.MANIFEST, b"{}", "PACK_WITHOUT"),
         ("inputs/upload/견적_요청.txt", b"%PDF", "NOT_A_WORKBOOK"),
+        (layout.COMPANY, b"name = " + b"[" * 100_000, "COMPANY_INVALID"),
+        (layout.RULES, b"version = " + b"[" * 100_000, "REPLAY_FAILED|RULES_INVALID"),
+        ("inputs/catalog/catalog.toml", b"a = " + b"[" * 100_000, "REPLAY_FAILED|CATALOG_ROW"),
     ],
 )
 def test_broken_inputs_are_told_and_never_crash(
@@ -133,3 +136,12 @@ def test_every_kind_of_upload_replays(examples: Path, tmp_path: Path) -> None:
         given = replace(inputs(), upload_name=path.name, upload=path.read_bytes())
         folder = write(sealed(given).files, tmp_path / path.stem)
         assert replay(folder).identical, path.name
+
+
+def test_whatever_breaks_the_run_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(replaying, "estimate", broken)
+    with pytest.raises(KisError, match="REPLAY_FAILED"):
+        replay(folder)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.evidence.packs import SCHEDULE, check, code, inputs, sealed, write, wrong
+from tests.evidence.packs import SCHEDULE, check, code, inputs, sealed, write, wrong, zip_bytes
 
 from kis_estimator import evidence
 from kis_estimator.evidence import layout
+from kis_estimator.evidence.canonical import canonical, checksums
 from kis_estimator.evidence.keys import PublicKey, SigningKey
 from kis_estimator.service import Estimate
 
@@ -117,7 +118,7 @@ def sums_again(folder: Path) -> None:
         for path in folder.rglob("*")
         if path.is_file() and path.name != layout.SUMS
     }
-    (folder / layout.SUMS).write_bytes(evidence.checksums(found))
+    (folder / layout.SUMS).write_bytes(checksums(found))
 
 
 def test_a_forged_document_manifest_and_sums_fail_the_signature(
@@ -177,7 +178,7 @@ def test_a_changed_signature_is_named(
     path = folder / name
     table = json.loads(path.read_bytes())
     change(table)
-    path.write_bytes(evidence.canonical(table))
+    path.write_bytes(canonical(table))
     sums_again(folder)
     assert wrong(check(folder, public)) == {name: "changed"}
 
@@ -235,6 +236,26 @@ def test_a_renamed_file_is_missing_and_extra(folder: Path) -> None:
     (folder / "quotation.xlsx").rename(folder / "quotation2.xlsx")
     found = wrong(check(folder))
     assert (found["quotation.xlsx"], found["quotation2.xlsx"]) == ("missing", "extra")
+
+
+def test_a_stripped_pack_with_a_manifest_of_its_own_is_not_complete(
+    folder: Path, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    kept = {name: files[name] for name in ("quotation.xlsx", "quotation.pdf")}
+    statement = json.loads(files[layout.MANIFEST])
+    statement["subject"] = [
+        {"name": name, "digest": {"sha256": evidence.sha256(data)}}
+        for name, data in sorted(kept.items())
+    ]
+    manifest = canonical(statement)
+    stripped = {**kept, layout.MANIFEST: manifest, layout.RUN: files[layout.RUN]}
+    table = json.loads(files[layout.ESTIMATE])
+    table["evidenceSha"] = evidence.sha256(manifest)
+    stripped[layout.ESTIMATE] = evidence.pretty(table)
+    found = wrong(check(write(evidence.with_sums(stripped), tmp_path / "stripped")))
+    assert found == dict.fromkeys(layout.missing_parts(kept), "missing")
+    assert "inputs/request.json" in found
+    assert wrong(check(folder)) == {}
 
 
 def test_links_pipes_and_names_that_no_file_should_have(folder: Path) -> None:
@@ -322,5 +343,5 @@ def test_random_damage_is_always_found(
     place = int(at * len(data))
     damaged = data[:place] + junk + data[place + cut :]
     path = tmp_path / "pack.zip"
-    path.write_bytes(evidence.zip_bytes({**files, name: damaged}))
+    path.write_bytes(zip_bytes({**files, name: damaged}))
     assert check(path, public).ok == (damaged == data)

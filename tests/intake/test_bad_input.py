@@ -1,6 +1,7 @@
 """Bad input gives a clear error with code and place, in both languages, and never a crash."""
 
 import io
+import json
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from tests.intake.books import GOOD, HEADER, codes, read_rows, repacked
 from tests.intake.books import workbook as book
 
 from kis_estimator.errors import KisError, Locale
-from kis_estimator.intake import Reading, Vocabulary, read, workbook
+from kis_estimator.intake import Reading, Vocabulary, dump_request, read, workbook
+from kis_estimator.intake.request import parse_request
 
 MEGABYTE = 2**20
 LOCALES: tuple[Locale, ...] = ("ko-KR", "en-US")
@@ -272,3 +274,64 @@ def test_messages_read_well(vocabulary: Vocabulary) -> None:
     assert error.message() == "ELB 2P에는 정격전류 80A가 없습니다"
     assert error.hint() == "가까운 정격(A)으로 고쳐 주십시오: 75, 100"
     assert error.message("en-US") == "There is no ELB 2P rated 80 A"
+
+
+# ---------------------------------------------------------------- what steers a terminal
+
+
+def told(reading: Reading) -> str:
+    """Return everything of a reading that reaches a terminal or a document."""
+    notices = (*reading.errors, *reading.warnings, *reading.skipped)
+    messages = [f"{n.message()} {n.hint()} {n.sheet} {n.text}" for n in notices]
+    return "".join([*messages, repr(reading.request).replace("\\", ""), *map(str, reading.fates)])
+
+
+def renamed(name: str, part: bytes) -> bytes:
+    return part.replace(b"@9b@", "\x9b".encode()) if name == "xl/workbook.xml" else part
+
+
+def coloured(name: str, part: bytes) -> bytes:
+    """Write the marks of a cell as characters: ESC as Excel escapes it, the others as they are."""
+    if not name.endswith((".xml",)):
+        return part
+    marks = {b"@esc@": b"_x001B_", b"@9b@": "\x9b".encode(), b"@rlo@": "\u202e".encode()}
+    for mark, char in marks.items():
+        part = part.replace(mark, char)
+    return part
+
+
+def test_a_workbook_steers_no_terminal(vocabulary: Vocabulary) -> None:
+    rows = [
+        HEADER,
+        [None, "LP-1"],
+        [1, "메인", "MCCB 4P@esc@[31m 100A", "EA", 1],
+        [2, "분기", "ELB 2P 20A", "EA", 5, None, None, "전등@esc@[31m @9b@A@rlo@"],
+        [3, "@esc@[2J@rlo@모름", "x@9b@y", "EA", 1],
+    ]
+    data = repacked(book({"T@9b@1": rows}), coloured)
+    reading = read(data, "a.xlsx", vocabulary)
+    assert reading.request is not None
+    (panel,) = reading.request.panels
+    assert panel.source is not None
+    assert panel.source.sheet == "T1"
+    assert [b.label for b in panel.breakers] == [None, "전등 A"]
+    assert codes(reading.warnings) == [("ROW_UNKNOWN", 5)]
+    assert told(reading).isprintable()
+
+
+@pytest.mark.parametrize("filename", ["t\x1b[31m\u202e.csv", "t\x9b.txt"])
+def test_texts_and_their_names_steer_no_terminal(filename: str, vocabulary: Vocabulary) -> None:
+    text = "공사명: 가\u202e나\n메인 4P 40A, 누전 2P 20A 3개\u202e, 모름\x9b\n"
+    if "csv" in filename:
+        text = "품명,규격,수량,비고\n메인,4P 40A,1,가\u202e\n누전,2P 20A,3,\x9b나\n모름\x9b,,1,\n"
+    reading = read(text.encode(), filename, vocabulary)
+    assert reading.request is not None
+    assert reading.warnings
+    assert told(reading).isprintable()
+
+
+def test_what_is_read_is_a_request_that_is_taken(vocabulary: Vocabulary) -> None:
+    data = repacked(book({"@9b@": GOOD[:1] + GOOD[2:]}), renamed)
+    reading = read(data, "a.xlsx", vocabulary)
+    assert reading.request is not None
+    assert parse_request(json.dumps(dump_request(reading.request)).encode()) == reading.request

@@ -1,5 +1,6 @@
 """The grammar, by its table of examples (grammar_cases.tsv: text -> fields)."""
 
+import time
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kis_estimator.intake import Vocabulary
-from kis_estimator.intake.grammar import SpecFields, parse_spec
+from kis_estimator.intake.grammar import SpecFields, parse_spec, tidied
 from kis_estimator.intake.tokens import fold, tokenize
 
 TABLE = Path(__file__).with_name("grammar_cases.tsv")
@@ -68,3 +69,29 @@ def test_any_text_is_taken(vocabulary: Vocabulary, text: str) -> None:
     assert all(a.end <= b.start for a, b in pairwise(tokens))
     assert all(folded[token.start : token.end] == token.text for token in tokens)
     parse_spec(text, vocabulary)
+
+
+@given(st.text("([{)]} -a", max_size=12))
+def test_tidying_drops_one_thing_at_a_time(text: str) -> None:
+    """Separators at the ends go, and brackets there that close nothing or hold no others."""
+    assert tidied(text) == by_definition(text)
+
+
+def by_definition(text: str) -> str:
+    text = text.strip(" -")
+    opens, closes = (any(char in text for char in kind) for kind in ("([{", ")]}"))
+    first, last = text[:1] or "a", text[-1:] or "a"
+    if first in "([{" and last in ")]}" and not set(text[1:-1]) & set("()[]{}"):
+        return by_definition(text[1:-1])
+    if first in ")]}" or (first in "([{" and not closes):
+        return by_definition(text[1:])
+    if last in "([{" or (last in ")]}" and not opens):
+        return by_definition(text[:-1])
+    return text
+
+
+@pytest.mark.parametrize("text", ["(" * 90_000, ")-" * 45_000, "a" + "[ " * 45_000])
+def test_tidying_takes_time_by_length(text: str) -> None:
+    start = time.process_time()
+    assert tidied(text) in {"", "a"}
+    assert time.process_time() - start < 1

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.intake.books import HEADER, table
 
 from kis_estimator.intake import Reading, Vocabulary, read
+from kis_estimator.intake.characters import cleaned
 
 CELLS = """
 MCCB;ELB;메인;분기;차단기;LP-1;1. 동력반 P-2 (3면);소계;합 게;총계;2P 20A;4P 100AF/75AT;ABN-104;60A
@@ -50,7 +51,7 @@ def test_every_row_of_a_table_is_accounted_for(
     assert len(set(fates)) == len(fates)
     read_whole = not any(s.row is None for s in reading.skipped) or reading.panels
     if read_whole and not any(s.code.startswith("TAB_") for s in reading.skipped):
-        filled = sum(any(cell.strip() for cell in row) for row in [HEADER, *content])
+        filled = sum(any(cleaned(cell).strip() for cell in row) for row in [HEADER, *content])
         assert len(fates) == filled
 
 

@@ -86,6 +86,58 @@ def test_bad_field(changes: dict[str, Any], code: str, path: str) -> None:
     assert problem(json.dumps(document(**changes)).encode()) == (code, path)
 
 
+STEERING = (
+    "\x00",
+    "\t",
+    "\n",
+    "\r",
+    "\x1b",
+    "\x7f",
+    "\x85",
+    "\x9b",
+    "\u061c",
+    "\u200f",
+    "\u202e",
+    "\u2066",
+)
+
+
+@pytest.mark.parametrize("char", STEERING)
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"breaker": {"label": "{}"}}, f"{FIRST}.label"),
+        ({"breaker": {"brand": "{}"}}, f"{FIRST}.brand"),
+        ({"breaker": {"tier": "{}"}}, f"{FIRST}.tier"),
+        ({"breaker": {"model": "{}"}}, f"{FIRST}.model"),
+        ({"panel": {"name": "{}"}}, "panels[0].name"),
+        ({"panel": {"enclosureSku": "{}"}}, "panels[0].enclosureSku"),
+        ({"panel": {"accessories": [{"sku": "{}"}]}}, "panels[0].accessories[0].sku"),
+        ({"project": "{}"}, "project"),
+        ({"customer": {"name": "{}"}}, "customer.name"),
+        ({"customer": {"name": "a", "email": "{}@b.kr"}}, "customer.email"),
+        ({"customer": {"name": "a", "email": "b@{}.kr"}}, "customer.email"),
+    ],
+)
+def test_nothing_that_steers_a_terminal(changes: dict[str, Any], path: str, char: str) -> None:
+    text = json.dumps(document(**changes)).replace("{}", json.dumps(f"a{char}[31mb")[1:-1])
+    assert problem(text.encode()) == ("FIELD_PATTERN", path)
+
+
+@pytest.mark.parametrize("char", STEERING)
+def test_no_message_holds_what_steers_a_terminal(char: str) -> None:
+    key = json.dumps(f"a{char}b")
+    for text in (
+        f'{{"customer": {{"name": ""}}, "panels": [], {key}: 1}}',
+        f"{{{key}: 1, {key}: 2}}",
+    ):
+        with pytest.raises(KisError) as caught:
+            parse_request(text.encode())
+        for notice in caught.value.notices:
+            shown = f"{notice.message()}{notice.hint()}{notice.text}"
+            assert char not in shown
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [

@@ -54,7 +54,7 @@ def panel(name: str, place: str, *devices: object) -> PanelSpec:
 def read_sample(path: Path, vocabulary: Vocabulary) -> Reading:
     reading = read(path.read_bytes(), path.name, vocabulary, "ko-KR")
     assert reading.errors == ()
-    assert reading.missing_mains == ()
+    assert all(any(b.role == "main" for b in panel.breakers) for panel in reading.panels)
     assert reading.request is not None
     assert reading.request.panels == reading.panels
     return reading

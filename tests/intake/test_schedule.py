@@ -180,7 +180,6 @@ def test_the_first_largest_row_is_the_main(vocabulary: Vocabulary) -> None:
 def test_no_main(first: list[Any], vocabulary: Vocabulary) -> None:
     reading = read_rows([first, [2, "MCCB", "4P 75A", "", 3]], vocabulary)
     assert reading.errors == ()
-    assert reading.missing_mains == (0,)
     assert all(b.role == "branch" for b in reading.panels[0].breakers)
 
 

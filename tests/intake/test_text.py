@@ -1,11 +1,16 @@
 """Free text: sentences, lists, several panels, wishes."""
 
+import time
+
 import pytest
 from tests.intake.books import codes
 
 from kis_estimator.engine.model import AccessorySpec, SpareSpec
 from kis_estimator.intake import Reading, Vocabulary, read
+from kis_estimator.intake.delimited import MAX_TEXT_CHARS
+from kis_estimator.intake.grid import MAX_CELL_CHARS
 from kis_estimator.intake.phrases import phrases
+from kis_estimator.intake.text import MAX_PHRASES
 from kis_estimator.intake.tokens import fold
 
 LIST = """공사명 : 테스트 공사
@@ -155,7 +160,7 @@ def test_a_title_may_ask_for_buttons(vocabulary: Vocabulary) -> None:
 
 def test_no_main_and_no_quantity(vocabulary: Vocabulary) -> None:
     reading = read_text("누전 2P 20A 8개, 누전 2P 30A", vocabulary)
-    assert reading.missing_mains == (0,)
+    assert [b.role for b in reading.panels[0].breakers] == ["branch", "branch"]
     assert codes(reading.warnings) == [("QUANTITY_ASSUMED", 1)]
 
 
@@ -179,6 +184,56 @@ def test_unread_text_is_told_once_per_line(vocabulary: Vocabulary) -> None:
 ])  # fmt: skip
 def test_errors(text: str, code: str, vocabulary: Vocabulary) -> None:
     assert codes(read_text(text, vocabulary).errors) == [(code, 1)]
+
+
+@pytest.mark.parametrize("line", ["메인 4P 40A " * 60, "½" * 200], ids=["long", "ligatures"])
+def test_a_long_line_is_refused_by_its_number(line: str, vocabulary: Vocabulary) -> None:
+    reading = read_text(f"메인 4P 40A, 누전 2P 20A 3개\n{line}\n누전 2P 20A 1개", vocabulary)
+    assert codes(reading.errors) == [("CELL_TOO_LONG", 2)]
+    assert reading.request is None
+    assert ("t.txt", 2, "error") in reading.fates
+    assert len(reading.panels[0].breakers) == 3
+
+
+def test_a_text_of_too_many_phrases_is_refused(vocabulary: Vocabulary) -> None:
+    line = "4P 20A 1개, " * 30 + "\n"
+    reading = read_text(line * (MAX_PHRASES // 30 + 1), vocabulary)
+    assert codes(reading.errors) == [("TOO_MANY_ROWS", None)]
+
+
+HOSTILE = [
+    "(", "((a)", "4P ", "〃", ",", "1~", "111,", "메인메인", "예비1 포함 ", "ﷺ",
+    "ABX-{} 4P,", "가{} 2P 20A ", "LS 4P {}A 전부,",
+]  # fmt: skip
+
+
+def largest_text(pattern: str) -> str:
+    """Return as many of a pattern as a text may hold, no two lines alike."""
+    size = (MAX_CELL_CHARS - 3) // len(pattern.format(1000))
+    return "\n".join(
+        "".join(pattern.format(1000 + (line * size + at) % 9000) for at in range(size))
+        + f"{line:03}"
+        for line in range(MAX_TEXT_CHARS // (MAX_CELL_CHARS + 1))
+    )
+
+
+@pytest.mark.parametrize("pattern", HOSTILE)
+def test_the_largest_text_is_read_in_two_seconds(pattern: str, vocabulary: Vocabulary) -> None:
+    text = largest_text(pattern)
+    start = time.process_time()
+    reading = read_text(text, vocabulary)
+    assert time.process_time() - start < 2
+    assert "TOO_MUCH_TEXT" not in {error.code for error in reading.errors}
+
+
+@pytest.mark.parametrize("pattern", ["(", "4P "])
+def test_one_line_of_the_largest_text_is_refused_at_once(
+    pattern: str, vocabulary: Vocabulary
+) -> None:
+    start = time.process_time()
+    reading = read_text(pattern * (90_000 // len(pattern)), vocabulary)
+    assert codes(reading.errors) == [("CELL_TOO_LONG", 1)]
+    assert time.process_time() - start < 1
 
 
 def test_panel_names_follow_the_locale(vocabulary: Vocabulary) -> None:

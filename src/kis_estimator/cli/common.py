@@ -1,30 +1,24 @@
-"""What the commands share: the environment, files of the caller, problems and JSON."""
+"""What the commands share: the reader's language, files of the caller, problems and JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
 
-from kis_estimator.errors import KisError, Locale
+from kis_estimator.errors import KisError, Locale, Notice
 from kis_estimator.evidence.canonical import pretty
-from kis_estimator.settings import Settings, read_settings, reader_locale
+from kis_estimator.settings import reader_locale
 
 FAILED, WRONG = 1, 2
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON만 출력 / print the JSON alone")]
-
-
-@cache
-def settings() -> Settings:
-    """Return what the environment says, read once."""
-    return read_settings(os.environ)
 
 
 def terminal_locale() -> Locale:
@@ -38,24 +32,38 @@ def problems_end_with_2(locale: Locale) -> Iterator[None]:
     try:
         yield
     except KisError as error:
-        from kis_estimator import terminal
+        from kis_estimator.terminal.console import print_problems
 
-        terminal.print_problems(error.notices, locale)
+        print_problems(error.notices, locale)
         raise typer.Exit(WRONG) from None
 
 
 def read_file(path: Path, what: str, limit: int) -> bytes:
-    """Return up to one byte more than `limit` of a file. Raises FILE_UNREADABLE."""
+    """Return the bytes of a file of the caller. Raises FILE_UNREADABLE or FILE_TOO_LARGE."""
     try:
         with path.open("rb") as file:
-            return file.read(limit + 1)
+            return read_whole(file, str(path), limit)
     except OSError as error:
         raise KisError.of(
             "FILE_UNREADABLE", what=what, path=str(path), reason=error.strerror
         ) from error
 
 
+def read_whole(file: IO[bytes], name: str, limit: int) -> bytes:
+    """Return what an open file holds, at most `limit` bytes. Raises FILE_TOO_LARGE."""
+    data = file.read(limit + 1)
+    if len(data) > limit:
+        raise KisError(Notice("FILE_TOO_LARGE", {"limit": f"{limit / 2**20:g}"}, text=name))
+    return data
+
+
 def print_json(value: dict[str, Any]) -> None:
-    """Print JSON alone on standard output."""
-    sys.stdout.buffer.write(pretty(value))
+    r"""Print JSON alone on standard output, with what is not printable as `\u` escapes."""
+    lines = pretty(value).decode().split("\n")
+    printable = (line if line.isprintable() else _escaped(line) for line in lines)
+    sys.stdout.buffer.write("\n".join(printable).encode())
     sys.stdout.flush()
+
+
+def _escaped(line: str) -> str:
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)

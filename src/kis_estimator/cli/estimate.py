@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,16 +19,20 @@ from kis_estimator.cli.common import (
     print_json,
     problems_end_with_2,
     read_file,
-    settings,
+    read_whole,
     terminal_locale,
 )
-from kis_estimator.cli.evidence import signer_from_environment
 from kis_estimator.errors import KisError, Locale
+from kis_estimator.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from kis_estimator.evidence import Inputs, RunOptions
+    from kis_estimator.evidence.keys import SigningKey
+    from kis_estimator.service import Engine, Estimate
 
 _DATE = re.compile(r"20\d\d-\d\d-\d\d")
 _NUMBER = re.compile(r"[A-Za-z0-9가-힣][A-Za-z0-9가-힣._-]{0,63}\Z")
-_COMPANY_LIMIT = 64 * 1024
-_SEAL_LIMIT = 1024 * 1024
+_COMPANY_LIMIT = 1024 * 1024
 
 Input = Annotated[
     str, typer.Argument(metavar="INPUT", help=".xlsx .xls .csv .txt .json, - = stdin")
@@ -70,18 +75,19 @@ def estimate(
     quiet: Quiet = False,
 ) -> None:
     """스케줄을 읽어 설계하고 견적합니다. Design and price a schedule."""
-    from kis_estimator import service, terminal
-    from kis_estimator.evidence import Inputs, RunOptions
+    from kis_estimator import service
+    from kis_estimator.evidence import RunOptions
+    from kis_estimator.terminal.estimate import print_estimate, progress
 
     locale = documents_in or terminal_locale()
     show = not quiet and not as_json
-    with problems_end_with_2(locale), terminal.progress(locale, show=show) as emit:
-        upload, name = _read_input(source)
-        supplier = _company(company)
+    with problems_end_with_2(locale), progress(locale, show=show) as emit:
+        settings = read_settings(os.environ)
+        files = _files(source, company, template, settings)
         chosen = _date(day)
         engine = service.load_engine()
         options = RunOptions(
-            number=_checked(number) or service.next_number(output, chosen),
+            number="",
             revision=1,
             date=chosen,
             reading_locale=documents_in or "ko-KR",
@@ -90,25 +96,19 @@ def estimate(
             project=project,
             brand=_brand(brand, engine.catalog.brands),
             accept_proposed_main=accept_proposed_main,
-            production=settings().production,
+            production=settings.production,
         )
-        inputs = Inputs(
-            upload_name=name,
-            upload=upload,
-            options=options,
-            catalog=engine.catalog_files,
-            rules=engine.rule_bytes,
-            company=supplier.data,
-            seal=supplier.seal,
-            form=read_file(template, "--template", service.MAX_INPUT) if template else None,
-        )
-        signer = signer_from_environment()
-        run = service.estimate(inputs, engine, emit, signer)
-        folder = service.write(run, output, signer)
+        signer = _signer(settings)
+
+        def numbered(number: str) -> Estimate:
+            inputs = files.inputs(replace(options, number=number), engine)
+            return service.estimate(inputs, engine, emit, signer)
+
+        run, folder = service.make_and_write(numbered, _checked(number) or chosen, output, signer)
     if as_json:
         print_json(run.response)
     elif show:
-        terminal.print_estimate(run, folder, engine.rules, locale)
+        print_estimate(run, folder, engine.rules, locale)
     raise typer.Exit(0 if run.response["gatesPassed"] else FAILED)
 
 
@@ -125,9 +125,9 @@ def validate(source: Input, as_json: AsJson = False) -> None:
     if as_json:
         print_json(service.validation_response(reading, locale))
     else:
-        from kis_estimator import terminal
+        from kis_estimator.terminal.estimate import print_reading
 
-        terminal.print_reading(reading, locale)
+        print_reading(reading, locale)
     raise typer.Exit(WRONG if reading.errors else 0)
 
 
@@ -138,15 +138,17 @@ def lint(
     as_json: AsJson = False,
 ) -> None:
     """만들어 둔 문서를 검사합니다. Check the documents of a run made earlier."""
-    from kis_estimator import service, terminal
+    from kis_estimator import service
 
     locale = terminal_locale()
     with problems_end_with_2(locale):
-        outcome = service.lint_folder(folder)
+        outcome = service.lint_folder(folder, locale)
     if as_json:
         print_json({"gates": list(outcome.gates), "findings": list(outcome.findings)})
     else:
-        terminal.print_lint(outcome, locale)
+        from kis_estimator.terminal.estimate import print_lint
+
+        print_lint(outcome, locale)
     raise typer.Exit(0 if all(gate.passed for gate in outcome.gates) else FAILED)
 
 
@@ -158,12 +160,54 @@ def _read_input(source: str) -> tuple[bytes, str]:
     from kis_estimator import service
 
     if source == "-":
-        return sys.stdin.buffer.read(service.MAX_INPUT + 1), "-"
-    try:
-        with Path(source).open("rb") as file:
-            return file.read(service.MAX_INPUT + 1), Path(source).name
-    except OSError as error:
-        raise KisError.of("INPUT_UNREADABLE", path=source, reason=error.strerror) from error
+        return read_whole(sys.stdin.buffer, source, service.MAX_INPUT), source
+    path = Path(source)
+    return read_file(path, "INPUT", service.MAX_INPUT), path.name
+
+
+def _signer(settings: Settings) -> SigningKey | None:
+    if settings.signing_key is None:
+        return None
+    from kis_estimator.evidence.keys import load_signing_key
+
+    return load_signing_key(settings.signing_key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files of the caller."""
+
+    upload: bytes
+    name: str
+    company: _Company
+    form: bytes | None
+
+    def inputs(self, options: RunOptions, engine: Engine) -> Inputs:
+        """Return what a run is given."""
+        from kis_estimator.evidence import Inputs
+
+        return Inputs(
+            upload_name=self.name,
+            upload=self.upload,
+            options=options,
+            catalog=engine.catalog_files,
+            rules=engine.rule_bytes,
+            company=self.company.data,
+            seal=self.company.seal,
+            form=self.form,
+        )
+
+
+def _files(source: str, company: Path | None, form: Path | None, settings: Settings) -> _Files:
+    from kis_estimator import service
+
+    upload, name = _read_input(source)
+    return _Files(
+        upload=upload,
+        name=name,
+        company=_company(company, settings),
+        form=None if form is None else read_file(form, "--template", service.MAX_INPUT),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +216,11 @@ class _Company:
     seal: bytes | None
 
 
-def _company(path: Path | None) -> _Company:
+def _company(path: Path | None, settings: Settings) -> _Company:
     """Return the supplier: the file named, else that of KIS_HOME, else the placeholder."""
-    from kis_estimator.documents.supplier import placeholder_bytes, seal_name
+    from kis_estimator.documents.supplier import SEAL_LIMIT, placeholder_bytes, seal_name
 
-    own = settings().home / "company.toml"
+    own = settings.home / "company.toml"
     if path is None and not own.is_file():
         return _Company(placeholder_bytes(), None)
     file = path or own
@@ -187,7 +231,7 @@ def _company(path: Path | None) -> _Company:
     seal = file.parent / name
     if not seal.is_file() or seal.resolve().parent != file.parent.resolve():
         raise KisError.of("SEAL_MISSING", seal=name)
-    return _Company(data, read_file(seal, "seal", _SEAL_LIMIT))
+    return _Company(data, read_file(seal, "seal", SEAL_LIMIT))
 
 
 def _date(text: str | None) -> date:

@@ -13,12 +13,15 @@ from kis_estimator.documents.lettering import clean
 from kis_estimator.documents.texts import Texts
 from kis_estimator.engine.model import EngineResult, Gate, PanelResult
 
-Status = Literal["pass", "fail", "not_verified"]
+Status = Literal["pass", "fail", "not_verified", "exceeded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRow:
-    """One check: figure and limit as printed; `panel` is empty for a check of the whole quote."""
+    """One check: figure and limit as printed; `panel` is empty for a check of the whole quote.
+
+    `exceeded` is not verified either, but the advisory figure is beyond its limit.
+    """
 
     section: Literal["gate", "iec61439"]
     clause: str
@@ -96,7 +99,8 @@ def _evidence(by: str, panel: PanelResult, words: Texts) -> tuple[Status, str, s
         rise = findings.get("TEMPERATURE") or findings.get("TEMPERATURE_HIGH")
         if rise:
             air, limit = rise.figures["air"], rise.figures["limit"]
-            return "not_verified", f"{air} °C", f"≤ {limit} °C", words["source_temperature"]
+            status = "exceeded" if rise.code == "TEMPERATURE_HIGH" else "not_verified"
+            return status, f"{air} °C", f"≤ {limit} °C", words["source_temperature"]
     if by == "breaking_capacity":
         bodies = [panel.devices.main, *(circuit.item for circuit in panel.devices.circuits)]
         lowest = min(body.breaking_capacity_ka for body in bodies)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kis_estimator.documents.hangul import amount_in_hangul
 from kis_estimator.documents.sheet import Quotation
 from kis_estimator.engine.model import Finding, Gate, Severity
 from kis_estimator.errors import Locale, Notice
@@ -45,8 +44,7 @@ def cover_gate(findings: tuple[Finding, ...]) -> Gate:
 
 def finding(severity: Severity, code: str, params: dict[str, object], locale: Locale) -> Finding:
     """Return a finding that says where and what to do."""
-    notice = Notice(code, params)
-    text = ". ".join(filter(None, (notice.message(locale), notice.hint(locale))))
+    text = Notice(code, params).explained(locale)
     return Finding(severity=severity, code=code, message=text, figures=params, source="documents")
 
 
@@ -88,7 +86,7 @@ def valid_registration(number: str) -> bool:
 
 
 def amounts(cover: Cover) -> Problems:
-    """The summary adds up as printed, VAT is stated, and the amount in words is the total."""
+    """The summary adds up as printed, and VAT is stated."""
     quotation = cover.quotation
     totals = quotation.totals
     rows = {row.kind: row.value for row in quotation.summary}
@@ -104,8 +102,6 @@ def amounts(cover: Cover) -> Problems:
             yield "violation", "COVER_TOTALS", params
     if "vat" not in rows:
         yield "violation", "COVER_VAT", {}
-    if not amount_in_hangul(totals.total):
-        yield "violation", "COVER_WORDS", {"total": totals.total}
 
 
 def prices(cover: Cover) -> Problems:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
+from operator import itemgetter
 
 ELLIPSIS = "…"
 LINE_HEIGHT = 1.22
@@ -20,6 +21,7 @@ _WIDTHS = (
     (frozenset("abcdeghknopqsuvxyz"), 0.58),
 )
 _UPPER, _WIDE = 0.68, 1.0
+_MUCH_SMALLER, _WIDER = 0.75, 1.02
 
 
 def clean(text: str) -> str:
@@ -95,3 +97,67 @@ def fitting_size(
     widest = max(text_width(line, bold=bold) for line in lines)
     by_width = width / widest if widest else largest
     return min(largest, by_width, height / (len(lines) * LINE_HEIGHT))
+
+
+def wrapped(
+    text: str,
+    room: tuple[float, float],
+    sizes: tuple[float, float],
+    *,
+    bold: bool = False,
+    most: int = 3,
+) -> tuple[list[str], float]:
+    """Return the lines and the font size, between the least and the largest, that fill a room.
+
+    One line is kept as long as it is not much smaller; what finds no room at the least is cut.
+
+    >>> wrapped("지하주차장 전등", (30.0, 7.0), (1.5, 3.0))
+    (['지하주차장 전등'], 3.0)
+    >>> wrapped("지하주차장 전등 및 배기팬", (25.0, 7.0), (1.5, 3.0))[0]
+    ['지하주차장', '전등 및 배기팬']
+    >>> wrapped("지하주차장 전등", (5.0, 2.0), (1.5, 3.0))
+    (['지하…'], 1.5)
+    """
+    least, largest = min(sizes), max(sizes)
+    choices = []
+    for count in range(1, most + 1):
+        lines = _balanced(text, count)
+        choices.append((fitting_size(lines, *room, largest, bold=bold), lines))
+        if choices[-1][0] >= largest * _MUCH_SMALLER:
+            break
+    size, lines = max(choices, key=itemgetter(0))
+    if size >= least:
+        return lines, size
+    count = max(1, min(most, int(room[1] / (least * LINE_HEIGHT))))
+    lines = _broken(text, room[0] / (least * (BOLD if bold else 1.0)))
+    kept = [*lines[: count - 1], " ".join(lines[count - 1 :])]
+    return [shorten(line, room[0], least, bold=bold) for line in kept], least
+
+
+def _balanced(text: str, count: int) -> list[str]:
+    """Break a text into at most so many lines that are about as long as each other."""
+    width = text_width(text) / count
+    lines = _broken(text, width)
+    while len(lines) > count:
+        width = width * _WIDER + 0.01
+        lines = _broken(text, width)
+    return lines
+
+
+def _broken(text: str, width: float) -> list[str]:
+    """Break a text into lines of a width [em], between words where they fit."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if text_width(longer) <= width:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        line = ""
+        for char in word:
+            if line and text_width(line + char) > width:
+                lines.append(line)
+                line = ""
+            line += char
+    return [*lines, line] if line or not lines else lines

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -18,24 +18,46 @@ from typing import Any
 from kis_estimator.documents.cover import finding
 from kis_estimator.documents.facts import (
     PdfFacts,
+    SvgFacts,
     WorkbookFacts,
+    dxf_is_sound,
     pdf_facts,
     squeezed,
+    svg_facts,
     workbook_facts,
 )
+from kis_estimator.documents.hangul import amount_in_hangul
 from kis_estimator.documents.lettering import clean
+from kis_estimator.documents.pdf.glyphs import printable
 from kis_estimator.documents.supplier import Supplier, parse_supplier
-from kis_estimator.documents.texts import Texts, date_text, texts
+from kis_estimator.documents.texts import Texts, date_text, say, texts
 from kis_estimator.engine.model import Finding, Gate
 from kis_estimator.errors import KisError, Locale
 
+WORKBOOK, PDF, FORM = "quotation.xlsx", "quotation.pdf", "form.xlsx"
+ESTIMATE, QUOTED = "estimate.json", "evidence/4-format/input.json"
+REQUEST, COMPANY = "inputs/request.json", "inputs/company.toml"
+GIVEN_FORM, DRAWINGS = "inputs/form.xlsx", "drawings/"
 KINDS = ("outline", "arrangement", "single-line")
 FORMATS = ("svg", "dxf")
+_DRAWING = re.compile(rf"{DRAWINGS}(\d{{2,}})-.+-({'|'.join(KINDS)})\.({'|'.join(FORMATS)})")
 _FONT = re.compile(r"(?:[A-Z]{6}\+)?Pretendard-(?:Regular|Bold)")
 _SHEET_NAME_LIMIT = 31
-_NOT_SET = re.compile(r"[□\ufffd]")
+_PANELS_LIMIT = 10_000
 
 Problems = Iterator[tuple[str, dict[str, object]]]
+
+
+def is_wanted(name: str) -> bool:
+    """Return whether a file of a run is one that the checks read."""
+    return name.startswith(DRAWINGS) or name in _WANTED
+
+
+_WANTED = frozenset({WORKBOOK, PDF, FORM, ESTIMATE, QUOTED, REQUEST, COMPANY, GIVEN_FORM})
+
+
+class _MissingFileError(Exception):
+    """A file that a check reads is not there; its path."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +66,31 @@ class Folder:
 
     files: Mapping[str, bytes]
 
+    def read(self, path: str) -> bytes:
+        """Return a file."""
+        if path not in self.files:
+            raise _MissingFileError(path)
+        return self.files[path]
+
     @cached_property
     def estimate(self) -> dict[str, Any]:
         """Return estimate.json, or what stands in for it while the run is being made."""
-        return _object(self.files["estimate.json"])
+        return _object(self.read(ESTIMATE))
 
     @cached_property
     def request(self) -> dict[str, Any]:
         """Return the request as the engine took it."""
-        return _object(self.files["inputs/request.json"])
+        return _object(self.read(REQUEST))
 
     @cached_property
     def sample(self) -> bool:
         """Return whether the prices are samples."""
-        return bool(_object(self.files["evidence/4-format/input.json"])["sample"])
+        return bool(_object(self.read(QUOTED))["sample"])
 
     @cached_property
     def supplier(self) -> Supplier:
         """Return who quotes."""
-        return parse_supplier(self.files["inputs/company.toml"])
+        return parse_supplier(self.read(COMPANY))
 
     @cached_property
     def words(self) -> Texts:
@@ -77,12 +105,12 @@ class Folder:
     @cached_property
     def workbook(self) -> WorkbookFacts:
         """Return what the workbook says."""
-        return workbook_facts(self.files["quotation.xlsx"])
+        return workbook_facts(self.read(WORKBOOK))
 
     @cached_property
     def pdf(self) -> PdfFacts:
         """Return what the PDF says."""
-        return pdf_facts(self.files["quotation.pdf"])
+        return pdf_facts(self.read(PDF))
 
     @cached_property
     def pdf_text(self) -> str:
@@ -90,32 +118,45 @@ class Folder:
         return "".join(self.pdf.pages)
 
     @cached_property
-    def drawings(self) -> Mapping[str, str]:
-        """Return the text of every SVG drawing without blanks; a broken one has none."""
+    def drawings(self) -> Mapping[str, SvgFacts]:
+        """Return what every SVG drawing shows."""
         return {
-            name: squeezed(_svg_text(data))
+            name: svg_facts(data)
             for name, data in self.files.items()
-            if name.startswith("drawings/") and name.endswith(".svg")
+            if name.startswith(DRAWINGS) and name.endswith(".svg")
         }
+
+    @property
+    def drawn(self) -> Iterator[tuple[str, str]]:
+        """Yield path and text without blanks of every SVG drawing."""
+        for path, drawing in self.drawings.items():
+            yield path, squeezed("\n".join(drawing.texts))
 
 
 Check = Callable[[Folder], Problems]
 
 
-def lint(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
-    """Run every check on the files of a run. A file that cannot be read is itself a finding."""
+def lint(files: Mapping[str, bytes], locale: Locale | None = None) -> tuple[Finding, ...]:
+    """Run every check on the files of a run. A file that cannot be read is itself a finding.
+
+    The findings are told in the language of the documents where no other is asked for.
+    """
     folder = Folder(files)
-    found: list[tuple[str, dict[str, object]]] = []
-    for check in CHECKS:
-        try:
-            found += check(folder)
-        except KeyError as error:
-            found.append(("LINT_STRUCTURE", {"path": str(error.args[0])}))
-        except (KisError, ValueError, TypeError, ET.ParseError) as error:
-            found.append(("LINT_UNREADABLE", {"check": check.__name__, "reason": str(error)}))
-    unique = {f"{code} {params}": (code, params) for code, params in found}
-    locale = _locale(folder)
-    return tuple(finding("violation", code, params, locale) for code, params in unique.values())
+    told = locale or _locale(folder)
+    found = (one for check in CHECKS for one in _findings(check, folder, told))
+    return tuple({f"{one.code} {one.figures}": one for one in found}.values())
+
+
+def _findings(check: Check, folder: Folder, locale: Locale) -> Iterator[Finding]:
+    """Run one check; what ends it is its last finding."""
+    try:
+        for code, params in check(folder):
+            yield finding("violation", code, params, locale)
+    except _MissingFileError as error:
+        yield finding("violation", "LINT_STRUCTURE", {"path": str(error)}, locale)
+    except _DAMAGE as error:
+        params = {"check": check.__name__, "reason": _reason(error, locale)}
+        yield finding("violation", "LINT_UNREADABLE", params, locale)
 
 
 def lint_gate(findings: tuple[Finding, ...]) -> Gate:
@@ -129,17 +170,21 @@ def lint_gate(findings: tuple[Finding, ...]) -> Gate:
 
 def structure(folder: Folder) -> Problems:
     """Workbook, PDF and for every panel three drawings in both formats."""
-    for path in ("quotation.xlsx", "quotation.pdf"):
+    wanted = (WORKBOOK, PDF, FORM) if GIVEN_FORM in folder.files else (WORKBOOK, PDF)
+    for path in wanted:
         if path not in folder.files:
             yield "LINT_STRUCTURE", {"path": path}
-    for number in range(1, len(folder.estimate["panels"]) + 1):
+    panels = folder.estimate["panels"]
+    if not isinstance(panels, list) or len(panels) > _PANELS_LIMIT:
+        raise ValueError("panels")
+    counts = Counter(match.groups() for match in map(_DRAWING.fullmatch, folder.files) if match)
+    for number in range(1, len(panels) + 1):
         for kind in KINDS:
             for suffix in FORMATS:
-                pattern = re.compile(rf"drawings/{number:02d}-.+-{kind}\.{suffix}")
-                count = sum(pattern.fullmatch(name) is not None for name in folder.files)
+                count = counts[f"{number:02d}", kind, suffix]
                 if count != 1:
-                    wanted = f"drawings/{number:02d}-…-{kind}.{suffix}"
-                    yield "LINT_DRAWING_COUNT", {"path": wanted, "count": count}
+                    drawing = f"{DRAWINGS}{number:02d}-…-{kind}.{suffix}"
+                    yield "LINT_DRAWING_COUNT", {"path": drawing, "count": count}
 
 
 def totals(folder: Folder) -> Problems:
@@ -148,9 +193,24 @@ def totals(folder: Folder) -> Problems:
     for key, name in (("supply", "KIS_Supply"), ("vat", "KIS_VAT"), ("total", "KIS_Total")):
         expected = folder.estimate["totals"][key]
         if names.get(name) != expected:
-            yield "LINT_TOTAL", _differs("quotation.xlsx", name, names.get(name), expected)
+            yield "LINT_TOTAL", _differs(WORKBOOK, name, names.get(name), expected)
         if f"{expected:,}" not in folder.pdf_text:
-            yield "LINT_TOTAL", _differs("quotation.pdf", key, None, expected)
+            yield "LINT_TOTAL", _differs(PDF, key, None, expected)
+
+
+def total_in_words(folder: Folder) -> Problems:
+    """The total is spelled out as it is on the cover of workbook and PDF, where it is spelled."""
+    if folder.locale != "ko-KR":
+        return
+    words = amount_in_hangul(folder.estimate["totals"]["total"])
+    spelled = say(folder.words, "amount_words", words=words)
+    written = squeezed(str(folder.workbook.names.get("KIS_TotalWords")))
+    for where, found in (
+        (WORKBOOK, written == squeezed(spelled)),
+        (PDF, squeezed(spelled) in folder.pdf.pages[0]),
+    ):
+        if not found:
+            yield "LINT_TEXT", {"where": where, "what": "KIS_TotalWords", "text": spelled}
 
 
 def quantities(folder: Folder) -> Problems:
@@ -182,10 +242,10 @@ def number_and_date(folder: Folder) -> Problems:
     names, cover = folder.workbook.names, folder.pdf.pages[0]
     for what, name in ((number, "KIS_Number"), (squeezed(date), "KIS_Date")):
         if not squeezed(str(names.get(name))).startswith(what):
-            yield "LINT_TEXT", {"where": "quotation.xlsx", "what": name, "text": what}
+            yield "LINT_TEXT", {"where": WORKBOOK, "what": name, "text": what}
         if what not in cover:
-            yield "LINT_TEXT", {"where": "quotation.pdf", "what": name, "text": what}
-    for path, text in folder.drawings.items():
+            yield "LINT_TEXT", {"where": PDF, "what": name, "text": what}
+    for path, text in folder.drawn:
         if number not in text:
             yield "LINT_TEXT", {"where": path, "what": "KIS_Number", "text": number}
 
@@ -196,9 +256,10 @@ def names(folder: Folder) -> Problems:
     wanted += [panel["name"] for panel in folder.estimate["panels"]]
     book = squeezed("\n".join(text for sheet in folder.workbook.texts.values() for text in sheet))
     for name in filter(None, map(clean, filter(None, wanted))):
-        for where, text in (("quotation.xlsx", book), ("quotation.pdf", folder.pdf_text)):
-            if squeezed(name) not in text and not _NOT_SET.search(text):
-                yield "LINT_TEXT", {"where": where, "what": "name", "text": name}
+        [printed], _ = printable([name])
+        for where, what, text in ((WORKBOOK, name, book), (PDF, printed, folder.pdf_text)):
+            if squeezed(what) not in text:
+                yield "LINT_TEXT", {"where": where, "what": "name", "text": what}
     sheets = [sheet.casefold() for sheet in folder.workbook.texts]
     if len(set(sheets)) != len(sheets) or max(map(len, sheets)) > _SHEET_NAME_LIMIT:
         yield "LINT_SHEET_NAMES", {"sheets": list(folder.workbook.texts)}
@@ -208,19 +269,36 @@ def supplier(folder: Folder) -> Problems:
     """The supplier's name and registration number stand on workbook and PDF."""
     book = squeezed("\n".join(text for sheet in folder.workbook.texts.values() for text in sheet))
     for what in (folder.supplier.name, folder.supplier.registration_number):
-        for where, text in (("quotation.xlsx", book), ("quotation.pdf", folder.pdf.pages[0])):
-            if squeezed(clean(what)) not in text:
-                yield "LINT_TEXT", {"where": where, "what": "supplier", "text": what}
+        [printed], _ = printable([what])
+        for where, wanted, text in (
+            (WORKBOOK, what, book),
+            (PDF, printed, folder.pdf.pages[0]),
+        ):
+            if squeezed(wanted) not in text:
+                yield "LINT_TEXT", {"where": where, "what": "supplier", "text": wanted}
 
 
 def fonts(folder: Folder) -> Problems:
-    """The PDF uses our fonts alone, embedded, and set every character."""
+    """The PDF uses our fonts alone, embedded."""
     for font, embedded in folder.pdf.fonts.items():
         if not embedded or not _FONT.match(font):
             yield "LINT_FONT", {"font": font}
-    for page, text in enumerate(folder.pdf.pages, start=1):
-        if _NOT_SET.search(text):
-            yield "LINT_GLYPH", {"page": page}
+
+
+def glyphs(folder: Folder) -> Problems:
+    """The PDF prints every character of the texts that went into it, none of them as a box."""
+    given = {*_strings([folder.request, folder.estimate, asdict(folder.supplier)])}
+    shown = {text for drawing in folder.drawings.values() for text in drawing.texts}
+    boxed: set[str] = set()
+    for all_texts, drawn in ((given, False), (shown, True)):
+        suspects = printable(list(all_texts), drawn=drawn)[1]
+        for text in all_texts:
+            if not suspects.isdisjoint(text):
+                [printed], unknown = printable([clean(text)], drawn=drawn)
+                boxed |= unknown if squeezed(printed) in folder.pdf_text else set()
+    if boxed:
+        characters = [f"{char} (U+{ord(char):04X})" for char in sorted(boxed)]
+        yield "LINT_GLYPH", {"characters": characters}
 
 
 def pages(folder: Folder) -> Problems:
@@ -236,11 +314,11 @@ def sample_mark(folder: Folder) -> Problems:
     mark = squeezed(folder.words["sample_short"])
     places = {
         **{
-            f"quotation.xlsx [{sheet}]": squeezed("".join(t))
+            f"{WORKBOOK} [{sheet}]": squeezed("".join(t))
             for sheet, t in folder.workbook.texts.items()
         },
-        **{f"quotation.pdf p. {n}": text for n, text in enumerate(folder.pdf.pages, start=1)},
-        **folder.drawings,
+        **{f"{PDF} p. {n}": text for n, text in enumerate(folder.pdf.pages, start=1)},
+        **dict(folder.drawn),
     }
     for where, text in places.items():
         if (mark in text) is not folder.sample:
@@ -250,43 +328,42 @@ def sample_mark(folder: Folder) -> Problems:
 def error_values(folder: Folder) -> Problems:
     """No cell of the workbook holds an error."""
     for sheet, cell in folder.workbook.errors:
-        yield "LINT_ERROR_VALUE", {"where": f"quotation.xlsx [{sheet}] {cell}"}
+        yield "LINT_ERROR_VALUE", {"where": f"{WORKBOOK} [{sheet}] {cell}"}
 
 
 def drawings(folder: Folder) -> Problems:
-    """Every drawing can be read and runs nothing."""
+    """Every drawing can be read, and holds nothing that runs or is loaded from elsewhere."""
     for path, data in folder.files.items():
-        if not path.startswith("drawings/"):
-            continue
-        if path.endswith(".svg"):
-            root = ET.fromstring(data)  # noqa: S314 - our own drawing, without a document type
-            tags = {element.tag.rpartition("}")[2] for element in root.iter()}
-            sound = not tags & {"script", "foreignObject", "image"} and b"<!" not in data
-        else:
-            sound = data.rstrip().endswith(b"EOF")
-        if not sound:
-            yield "LINT_DRAWING", {"path": path}
+        if path.startswith(DRAWINGS):
+            svg = folder.drawings.get(path)
+            if not (dxf_is_sound(data) if svg is None else svg.sound):
+                yield "LINT_DRAWING", {"path": path}
 
 
 def circuits(folder: Folder) -> Problems:
-    """Arrangement and single-line diagram show every circuit."""
-    for number, panel in enumerate(folder.estimate["panels"], start=1):
+    """Arrangement and single-line diagram show every circuit by its number."""
+    panels = {f"{i:02d}": panel for i, panel in enumerate(folder.estimate["panels"], start=1)}
+    for path, drawing in folder.drawings.items():
+        match = _DRAWING.fullmatch(path)
+        if match is None or match[2] == "outline" or match[1] not in panels:
+            continue
+        panel = panels[match[1]]
         wanted = {p["circuit"] for p in panel["placements"] if p["role"] == "branch"}
-        for path, text in folder.drawings.items():
-            if path.startswith(f"drawings/{number:02d}-") and not path.endswith("-outline.svg"):
-                missing = sorted(circuit for circuit in wanted if str(circuit) not in text)
-                if missing:
-                    yield "LINT_CIRCUITS", {"path": path, "circuits": missing}
+        missing = sorted(one for one in wanted if str(one) not in drawing.circuits)
+        if missing:
+            yield "LINT_CIRCUITS", {"path": path, "circuits": missing}
 
 
 CHECKS: tuple[Check, ...] = (
     structure,
     totals,
+    total_in_words,
     quantities,
     number_and_date,
     names,
     supplier,
     fonts,
+    glyphs,
     pages,
     sample_mark,
     error_values,
@@ -297,26 +374,45 @@ CHECKS: tuple[Check, ...] = (
 
 # ---------------------------------------------------------------- reading
 
+# What reading a damaged file, or one that somebody else wrote, may raise.
+_DAMAGE = (
+    KisError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+
 
 def _object(data: bytes) -> dict[str, Any]:
     value = json.loads(data)
     if not isinstance(value, dict):
         raise TypeError("not a JSON object")
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # else no finding can be told
     return value
 
 
 def _locale(folder: Folder) -> Locale:
     try:
         return folder.locale
-    except (KeyError, ValueError, TypeError):
+    except (_MissingFileError, *_DAMAGE):
         return "ko-KR"
 
 
-def _svg_text(data: bytes) -> str:
-    try:
-        return "\n".join(ET.fromstring(data).itertext())  # noqa: S314 - our own drawing
-    except ET.ParseError:
-        return ""
+def _reason(error: Exception, locale: Locale) -> str:
+    """Return what reading a damaged file came upon."""
+    if isinstance(error, KisError):
+        return ", ".join(notice.message(locale) for notice in error.notices)
+    return f"{type(error).__name__}: {error}"
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Yield every text inside JSON."""
+    pending = [value]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            pending += one.values()
+        elif isinstance(one, list | tuple):
+            pending += one
 
 
 def _differs(where: str, what: str, found: object, expected: int) -> dict[str, object]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 import tomllib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import files
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple, TypeGuard
 
 from kis_estimator.documents.lettering import clean
-from kis_estimator.errors import KisError, Notice
+from kis_estimator.errors import KisError, Notice, say
 
 SEAL_LIMIT = 512 * 1024
 SEAL_SIDES = range(32, 2049)
@@ -21,7 +22,22 @@ _OPTIONAL = frozenset({"fax", "email"})
 _APART = frozenset({"placeholder", "seal"})
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CHUNK = struct.Struct(">I4s")
-_SIZE = struct.Struct(">II")
+_HEADER = struct.Struct(">IIBBBBB")
+_DRAWN = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_FILE_NAME_LIMIT = 255
+_LAST_FILTER, _PALETTE_LIMIT, _INDEXED = 4, 3 * 256, 3
+# Colour type: samples per pixel, and the bits that a sample may have; length of tRNS.
+_COLOURS = {
+    0: (1, (1, 2, 4, 8, 16)), 2: (3, (8, 16)), 3: (1, (1, 2, 4, 8)), 4: (2, (8, 16)),
+    6: (4, (8, 16)),
+}  # fmt: skip
+_CLEAR = {0: 2, 2: 6}
+# The passes of an interlaced image: first column and row, and the steps between them.
+_PASSES = (
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)  # fmt: skip
+_WHOLE = ((0, 0, 1, 1),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +64,52 @@ class Supplier:
 _FIELDS = frozenset(item.name for item in fields(Supplier))
 
 
+class _Header(NamedTuple):
+    """The header of a PNG."""
+
+    width: int
+    height: int
+    depth: int
+    colour: int
+    compression: int
+    filters: int
+    interlace: int
+
+    @property
+    def sound(self) -> bool:
+        """Return whether the format knows such pixels."""
+        depths = _COLOURS[self.colour][1] if self.colour in _COLOURS else ()
+        plain = self.compression == self.filters == 0
+        return self.depth in depths and plain and self.interlace in (0, 1)
+
+    def rows(self) -> list[tuple[int, int]]:
+        """Return count and length [bytes] of the rows of each pass, with their filter bytes."""
+        bits = self.depth * _COLOURS[self.colour][0]
+        sizes = []
+        for x, y, step, down in _PASSES if self.interlace else _WHOLE:
+            across, rows = -(-(self.width - x) // step), -(-(self.height - y) // down)
+            sizes.append((rows, 1 + -(-across * bits // 8)))
+        return sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a value is wrong; a message writes it in its own language: `{reason:ko}`."""
+
+    code: str
+    params: Mapping[str, object]
+
+    def __format__(self, language: str) -> str:
+        """Return the reason in `ko` or `en`."""
+        return say(self.code, "en-US" if language == "en" else "ko-KR", **self.params)
+
+
 class _WrongError(Exception):
     """A value that cannot be printed, with the reason."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.code)
+        self.reason = reason
 
 
 def parse_supplier(data: bytes, seal: bytes | None = None) -> Supplier:
@@ -59,34 +119,43 @@ def parse_supplier(data: bytes, seal: bytes | None = None) -> Supplier:
     """
     try:
         table = tomllib.loads(data.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise KisError.of("COMPANY_INVALID", field="TOML", reason=str(error)) from error
-    problems = [_problem(name, "unknown field") for name in sorted(set(table) - _FIELDS)]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = _reason("COMPANY_TOML", text=str(error))
+        raise KisError(_problem("TOML", reason)) from error
+    unknown = _reason("COMPANY_UNKNOWN")
+    problems = [_problem(name, unknown) for name in sorted(set(table) - _FIELDS)]
     values: dict[str, Any] = {}
     for name in sorted(_FIELDS - _APART):
         try:
             values[name] = _value(name, table)
         except _WrongError as error:
-            problems.append(_problem(name, str(error)))
-    problems += _apart(table, seal)
+            problems.append(_problem(name, error.reason))
+    image = None
+    try:
+        image = _seal(table, seal)
+    except _WrongError as error:
+        problems.append(_problem("seal", error.reason))
+    if not isinstance(table.get("placeholder", False), bool):
+        problems.append(_problem("placeholder", _reason("COMPANY_SWITCH")))
     if problems:
         raise KisError(*problems)
-    return Supplier(**values, seal=seal, placeholder=table.get("placeholder", False))
+    return Supplier(**values, seal=image, placeholder=table.get("placeholder", False))
 
 
 def seal_name(data: bytes) -> str | None:
     """Return the file name of the seal that a `company.toml` names, for the caller to read.
 
-    What else is wrong with the file is for `parse_supplier` to say.
+    It is a name without a folder: the file stands beside the `company.toml`. What else
+    is wrong with the file is for `parse_supplier` to say.
 
     >>> seal_name(b'seal = "seal.png"'), seal_name(b"")
     ('seal.png', None)
     """
     try:
         name = tomllib.loads(data.decode("utf-8-sig")).get("seal")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return name if isinstance(name, str) else None
+    return name if _is_file_name(name) else None
 
 
 def placeholder_bytes() -> bytes:
@@ -98,7 +167,7 @@ def _value(name: str, table: dict[str, Any]) -> str | tuple[str, ...]:
     if name == "notes":
         notes = table.get(name)
         if not isinstance(notes, list) or len(notes) > _NOTES_LIMIT:
-            raise _WrongError(f"a list of at most {_NOTES_LIMIT} texts is needed")
+            raise _WrongError(_reason("COMPANY_LIST", most=_NOTES_LIMIT))
         return tuple(map(_text, notes))
     if name in _OPTIONAL and table.get(name, "") == "":
         return ""
@@ -108,35 +177,90 @@ def _value(name: str, table: dict[str, Any]) -> str | tuple[str, ...]:
 def _text(value: object) -> str:
     text = clean(value) if isinstance(value, str) else ""
     if not 0 < len(text) <= _TEXT_LIMIT:
-        raise _WrongError(f"a text of 1 to {_TEXT_LIMIT} characters is needed")
+        raise _WrongError(_reason("COMPANY_TEXT", most=_TEXT_LIMIT))
     return text
 
 
-def _apart(table: dict[str, Any], seal: bytes | None) -> Iterator[Notice]:
-    """Yield what is wrong with the two fields that are no text of the document."""
-    if not isinstance(table.get("placeholder", False), bool):
-        yield _problem("placeholder", "true or false is needed")
+def _is_file_name(name: object) -> TypeGuard[str]:
+    """Return whether this names a file without a folder."""
+    return (
+        isinstance(name, str)
+        and name.strip(". ") != ""
+        and name.isprintable()
+        and not set("/\\:") & set(name)
+        and len(name.encode("utf-8")) <= _FILE_NAME_LIMIT
+    )
+
+
+def _seal(table: dict[str, Any], seal: bytes | None) -> bytes | None:
+    """Return the seal as it is printed: what is needed to draw it, and no other chunk."""
     named = table.get("seal")
-    if named is not None and not (isinstance(named, str) and named.strip()):
-        yield _problem("seal", "the name of a PNG file is needed")
-    elif seal is not None and (reason := _seal_problem(seal)):
-        yield _problem("seal", reason)
-
-
-def _seal_problem(seal: bytes) -> str:
-    """Return why these bytes cannot be printed as a seal, or nothing."""
+    if named is not None and not _is_file_name(named):
+        raise _WrongError(_reason("COMPANY_SEAL_NAME"))
+    if seal is None:
+        return None
     if len(seal) > SEAL_LIMIT:
-        return f"the PNG is larger than {SEAL_LIMIT // 1024} KiB"
+        raise _WrongError(_reason("COMPANY_SEAL_LARGE", limit=SEAL_LIMIT // 1024))
     if not seal.startswith(_PNG):
-        return "a PNG file is needed"
+        raise _WrongError(_reason("COMPANY_SEAL_PNG"))
     chunks = list(_chunks(seal))
-    if [name for name, _ in chunks[:1] + chunks[-1:]] != [b"IHDR", b"IEND"]:
-        return "the PNG is damaged or cut short"
-    width, height = _SIZE.unpack_from(chunks[0][1])
-    if width not in SEAL_SIDES or height not in SEAL_SIDES:
-        limits = f"{SEAL_SIDES.start} to {SEAL_SIDES.stop - 1}"
-        return f"{width}×{height} pixels: each side has to be {limits}"
-    return ""
+    if not _framed(chunks):
+        raise _WrongError(_reason("COMPANY_SEAL_DAMAGED"))
+    header = _Header(*_HEADER.unpack(chunks[0][1]))
+    if header.width not in SEAL_SIDES or header.height not in SEAL_SIDES:
+        limits = {"least": SEAL_SIDES.start, "most": SEAL_SIDES.stop - 1}
+        size = {"width": header.width, "height": header.height}
+        raise _WrongError(_reason("COMPANY_SEAL_SIZE", **size, **limits))
+    if not header.sound or not _pixels_whole(header, chunks) or not _colours(header, chunks):
+        raise _WrongError(_reason("COMPANY_SEAL_DAMAGED"))
+    kept = (chunk for chunk in chunks if chunk[0] in _DRAWN)
+    return _PNG + b"".join(map(_chunk, kept))
+
+
+def _framed(chunks: list[tuple[bytes, bytes]]) -> bool:
+    """Return whether a header comes first, the pixels in one run, and the end last."""
+    names = [name for name, _ in chunks]
+    runs = [name for name, _ in groupby(names)]
+    return (
+        names[:1] == [b"IHDR"]
+        and names[-1] == b"IEND"
+        and len(chunks[0][1]) == _HEADER.size
+        and runs.count(b"IDAT") == 1
+        and all(names.count(name) <= 1 for name in (b"IHDR", b"PLTE", b"tRNS", b"IEND"))
+    )
+
+
+def _pixels_whole(header: _Header, chunks: list[tuple[bytes, bytes]]) -> bool:
+    """Return whether the pixels unpack to just as many bytes as the size asks for."""
+    rows = header.rows()
+    expected = sum(count * length for count, length in rows)
+    inflate = zlib.decompressobj()
+    try:
+        raw = inflate.decompress(b"".join(c for n, c in chunks if n == b"IDAT"), expected + 1)
+    except zlib.error:
+        return False
+    if len(raw) != expected or not inflate.eof or inflate.unused_data:
+        return False
+    at = 0
+    for count, length in rows:
+        if any(raw[at + row * length] > _LAST_FILTER for row in range(count)):
+            return False
+        at += count * length
+    return True
+
+
+def _colours(header: _Header, chunks: list[tuple[bytes, bytes]]) -> bool:
+    """Return whether palette and transparency are as the colour type asks, before the pixels."""
+    names = [name for name, _ in chunks]
+    before = dict(chunks[: names.index(b"IDAT")])
+    if any(name in names and name not in before for name in (b"PLTE", b"tRNS")):
+        return False
+    palette, clear = before.get(b"PLTE"), before.get(b"tRNS")
+    if palette is not None and (len(palette) % 3 or not 0 < len(palette) <= _PALETTE_LIMIT):
+        return False
+    if header.colour == _INDEXED:
+        return palette is not None and len(clear or b"") <= len(palette) // 3
+    return clear is None or len(clear) == _CLEAR.get(header.colour)
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -152,5 +276,15 @@ def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end + 4
 
 
-def _problem(name: str, reason: str) -> Notice:
+def _chunk(chunk: tuple[bytes, bytes]) -> bytes:
+    name, content = chunk
+    checksum = zlib.crc32(name + content).to_bytes(4, "big")
+    return _CHUNK.pack(len(content), name) + content + checksum
+
+
+def _reason(code: str, **params: object) -> Reason:
+    return Reason(code, params)
+
+
+def _problem(name: str, reason: Reason) -> Notice:
     return Notice("COMPANY_INVALID", {"field": name, "reason": reason})

@@ -21,7 +21,7 @@ from kis_estimator.engine.model import (
     SpareSpec,
 )
 from kis_estimator.engine.rules import Rules, SelectionRules
-from kis_estimator.engine.units import half_up
+from kis_estimator.engine.units import half_up, neighbours
 from kis_estimator.errors import KisError, Locale, Notice
 
 
@@ -92,7 +92,7 @@ def _unknown_rating(spec: BreakerSpec, catalog: Catalog) -> Notice:
         params = {"kind": spec.category, "poles": f"{spec.poles}P", "known": known}
         return Notice("UNKNOWN_POLES", params)
     kind = f"{spec.category} {spec.poles}P"
-    nearest = _neighbours(spec.rated_current_a, ratings)
+    nearest = neighbours(spec.rated_current_a, ratings)
     return Notice(
         "UNKNOWN_RATING", {"rating": spec.rated_current_a, "kind": kind, "nearest": nearest}
     )
@@ -195,19 +195,8 @@ def _of_model(spec: BreakerSpec, catalog: Catalog, rules: SelectionRules) -> Bre
         "UNKNOWN_RATING",
         rating=spec.rated_current_a,
         kind=items[0].model,
-        nearest=_neighbours(spec.rated_current_a, known),
+        nearest=neighbours(spec.rated_current_a, known),
     )
-
-
-def _neighbours(value: int, known: tuple[int, ...]) -> list[int]:
-    """Return the known values next to `value` on both sides.
-
-    >>> _neighbours(80, (60, 75, 100)), _neighbours(10, (15, 20))
-    ([75, 100], [15])
-    """
-    below = [number for number in known if number < value]
-    above = [number for number in known if number > value]
-    return [*below[-1:], *above[:1]]
 
 
 def panel_brand(spec: PanelSpec, catalog: Catalog, rules: SelectionRules) -> str:

@@ -1,7 +1,12 @@
-"""Exact arithmetic helpers. Lengths are integer mm, money integer won, the rest Decimal."""
+"""Exact arithmetic helpers, and how figures and their names are written in JSON.
+
+Lengths are integer mm, money integer won, the rest Decimal.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
 
@@ -41,3 +46,38 @@ def started(excess: int, step: int) -> int:
     (1, 2, 0)
     """
     return max(0, -(-excess // step))
+
+
+def neighbours(value: Decimal | int, known: Iterable[int]) -> list[int]:
+    """Return the known values next below and next above `value`.
+
+    >>> neighbours(80, (60, 75, 100)), neighbours(10, {20, 15})
+    ([75, 100], [15])
+    """
+    ordered = sorted(known)
+    below = [number for number in ordered if number < value]
+    above = [number for number in ordered if number > value]
+    return [*below[-1:], *above[:1]]
+
+
+def json_number(value: Decimal) -> int | float | str:
+    """Return a figure as JSON writes it: an int where it is whole, else the float it prints as.
+
+    One that no float can hold stays text.
+
+    >>> json_number(Decimal("2.0")), json_number(Decimal("3.80"))
+    (2, 3.8)
+    """
+    if value == value.to_integral_value():
+        return int(value)
+    return float(value) if math.isfinite(float(value)) else f"{value:f}"
+
+
+def camel(name: str) -> str:
+    """Return a field's name as JSON writes it.
+
+    >>> camel("rated_current_a")
+    'ratedCurrentA'
+    """
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)

@@ -3,48 +3,32 @@
 `evidence.keys` alone knows cryptography; import it where something is signed or checked.
 """
 
-from kis_estimator.evidence.archive import zip_bytes
-from kis_estimator.evidence.canonical import canonical, checksums, plain, pretty, sha256
-from kis_estimator.evidence.chain import (
-    LOG,
-    ChainLog,
-    ChainRecord,
-    locked_log,
-    next_record,
-    sign_record,
-)
+from kis_estimator.evidence.canonical import plain, pretty, sha256
+from kis_estimator.evidence.chain import LOG, locked_log
 from kis_estimator.evidence.chain_check import ChainReport, packs_beside, verify_chain
 from kis_estimator.evidence.difference import Difference, difference
-from kis_estimator.evidence.envelope import Signer, Verifier
+from kis_estimator.evidence.envelope import Signer
 from kis_estimator.evidence.export import export, export_for_customer, new_file
 from kis_estimator.evidence.inputs import Inputs, RunOptions, input_files, read_inputs
 from kis_estimator.evidence.layout import complete_gate
-from kis_estimator.evidence.manifest import Manifest, PackFacts, read_manifest
-from kis_estimator.evidence.pack import Limits, Pack, open_pack
-from kis_estimator.evidence.sealing import SealedPack, link_pack, seal_pack, with_sums
+from kis_estimator.evidence.manifest import PackFacts, read_manifest
+from kis_estimator.evidence.pack import Pack, open_pack
+from kis_estimator.evidence.sealing import link_pack, seal_pack, with_sums
 from kis_estimator.evidence.stages import StageRecord, design_sha, quoted, stage_files
 from kis_estimator.evidence.verify import Report, Verdict, verify
 
 __all__ = [
     "LOG",
-    "ChainLog",
-    "ChainRecord",
     "ChainReport",
     "Difference",
     "Inputs",
-    "Limits",
-    "Manifest",
     "Pack",
     "PackFacts",
     "Report",
     "RunOptions",
-    "SealedPack",
     "Signer",
     "StageRecord",
     "Verdict",
-    "Verifier",
-    "canonical",
-    "checksums",
     "complete_gate",
     "design_sha",
     "difference",
@@ -54,7 +38,6 @@ __all__ = [
     "link_pack",
     "locked_log",
     "new_file",
-    "next_record",
     "open_pack",
     "packs_beside",
     "plain",
@@ -64,10 +47,8 @@ __all__ = [
     "read_manifest",
     "seal_pack",
     "sha256",
-    "sign_record",
     "stage_files",
     "verify",
     "verify_chain",
     "with_sums",
-    "zip_bytes",
 ]

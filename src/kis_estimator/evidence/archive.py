@@ -8,7 +8,7 @@ import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import IO
@@ -59,13 +59,6 @@ def write_zip(out: IO[bytes], listed: Iterable[str], read: Callable[[str], bytes
             info.create_system = _UNIX
             info.external_attr = _MODE
             archive.writestr(info, read(name), zipfile.ZIP_DEFLATED, _LEVEL)
-
-
-def zip_bytes(files: Mapping[str, bytes]) -> bytes:
-    """Return files as a zip; the same files give the same bytes."""
-    out = io.BytesIO()
-    write_zip(out, files, files.__getitem__)
-    return out.getvalue()
 
 
 # ---------------------------------------------------------------- read

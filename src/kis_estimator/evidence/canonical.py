@@ -9,24 +9,17 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from kis_estimator.engine.units import camel, json_number
+
 Json = Any
 """What `json` can write: dict, list, str, int, float, bool or None."""
-
-
-def camel(name: str) -> str:
-    """Return a field name as JSON writes it.
-
-    >>> camel("rated_current_a")
-    'ratedCurrentA'
-    """
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)
 
 
 def plain(value: object) -> Json:
     """Return data of the engine as JSON: camelCase fields, exact numbers, tuples as lists.
 
-    A Decimal becomes an int where it is whole, else the float that prints the same digits.
+    A Decimal becomes an int where it is whole, else the float that prints the same digits; one
+    that no float can hold stays text.
 
     >>> plain({"a_mm": Decimal("3.80"), "b": (Decimal("2.0"), None)})
     {'a_mm': 3.8, 'b': [2, None]}
@@ -36,7 +29,7 @@ def plain(value: object) -> Json:
             camel(item.name): plain(getattr(value, item.name)) for item in dataclasses.fields(value)
         }
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return json_number(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

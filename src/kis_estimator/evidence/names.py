@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from kis_estimator.errors import shown
+
+__all__ = ["is_safe", "same_file", "shown"]
+
 _DRIVE = re.compile(r"[A-Za-z]:")
 _NAME_LIMIT = 400
 
@@ -34,12 +38,3 @@ def same_file(name: str) -> str:
     True
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def shown(name: str) -> str:
-    r"""Return a name that a terminal can print: what is not printable is spelled out.
-
-    >>> shown("a\x1b[31m한")
-    'a\\x1b[31m한'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -44,13 +44,15 @@ def stage_files(
     result: EngineResult,
     later: Mapping[str, StageRecord] = _NONE,
     pictures: Mapping[str, bytes] = _NONE,
+    file_prices: Sequence[object] = (),
 ) -> dict[str, bytes]:
     """Return `evidence/<n-stage>/{input,output,metrics,validation}.json` of every stage.
 
     `later` are the stages after the engine that ran, by name; a stage that did not run says so in
-    each of its files. `pictures` are the drawings of what the breaker stage placed.
+    each of its files. `pictures` are the drawings of what the breaker stage placed, `file_prices`
+    the prices that stood in the schedule: kept for comparison, never used.
     """
-    records = {**_engine_records(request, result), **later}
+    records = {**_engine_records(request, result, file_prices), **later}
     files: dict[str, bytes] = {}
     for number, stage in enumerate(STAGES, start=1):
         record = records.get(stage)
@@ -68,7 +70,9 @@ def stage_files(
     return files | {PICTURES + name: picture for name, picture in pictures.items()}
 
 
-def _engine_records(request: Json, result: EngineResult) -> dict[str, StageRecord]:
+def _engine_records(
+    request: Json, result: EngineResult, file_prices: Sequence[object]
+) -> dict[str, StageRecord]:
     """Return what the three stages of the engine did."""
     panels = result.panels
     sizes = [_sized(panel) for panel in panels]
@@ -77,6 +81,7 @@ def _engine_records(request: Json, result: EngineResult) -> dict[str, StageRecor
         "enclosure": StageRecord(
             {
                 "request": request,
+                "filePrices": file_prices,
                 "catalogSha": result.catalog_sha,
                 "ruleSet": result.rule_set,
                 "rulesSha": result.rules_sha,

@@ -116,6 +116,7 @@ class _Check:
         manifest = self._manifest()
         withheld = self._withheld(manifest)
         self._files(manifest, withheld)
+        self._parts(manifest)
         self._sums(manifest)
         self._estimate()
         self._signature()
@@ -182,6 +183,11 @@ class _Check:
         wanted = {layout.ESTIMATE, layout.RUN} if withheld is None else set()
         for name in wanted - self.pack.digests.keys():
             self.say(name, "missing", "VERIFY_MISSING")
+
+    def _parts(self, manifest: Manifest | None) -> None:
+        """Check that the manifest lists every part of a pack; it lists withheld files as well."""
+        for part in layout.missing_parts(manifest.digests) if manifest else ():
+            self.say(part, "missing", "VERIFY_MISSING")
 
     def _sums(self, manifest: Manifest | None) -> None:
         """Check that SHA256SUMS lists every file: as the manifest does, else as the file is."""

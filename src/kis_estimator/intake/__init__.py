@@ -5,7 +5,6 @@
 
 from kis_estimator.intake.canonical import dump_panel, dump_request
 from kis_estimator.intake.reading import Reading, read
-from kis_estimator.intake.report import FilePrice
 from kis_estimator.intake.vocabulary import Vocabulary
 
-__all__ = ["FilePrice", "Reading", "Vocabulary", "dump_panel", "dump_request", "read"]
+__all__ = ["Reading", "Vocabulary", "dump_panel", "dump_request", "read"]

@@ -24,22 +24,26 @@ def resolve_accessory(
     Without an accessory the notice says why the row is left out.
     """
     concept = _concept(fields, main_poles)
+    if concept == "p_cover" and fields.material != "steel":
+        return None, _DERIVED
+    position = fields.position or "below"
+    if concept in vocabulary.service_skus:
+        sku = vocabulary.service_skus[concept]
+        return AccessorySpec(sku=sku, quantity=quantity, position=position), None
     entry = trade_words()["accessories"][concept]
     notice = None
     if "assume" in entry:
         entry = trade_words()["accessories"][entry["assume"]]
         notice = "ACCESSORY_ASSUMED"
-    if concept == "p_cover" and fields.material != "steel":
-        return None, _DERIVED
-    sku = entry.get("sku") or _sku(concept, entry, fields, vocabulary)
-    if sku is None:
+    found = _sku(concept, entry, fields, vocabulary)
+    if found is None:
         return None, Notice(
             "ACCESSORY_UNKNOWN", {"nearest": vocabulary.nearest_accessories("", entry["category"])}
         )
     if "set_of" in entry and not unit_is_set and quantity % entry["set_of"] == 0:
         quantity //= entry["set_of"]
-    spec = AccessorySpec(sku=sku, quantity=quantity, position=fields.position or "below")
-    return spec, Notice(notice, {"sku": sku}) if notice else None
+    spec = AccessorySpec(sku=found, quantity=quantity, position=position)
+    return spec, Notice(notice, {"sku": found}) if notice else None
 
 
 def companion(concept: str, quantity: int, vocabulary: Vocabulary) -> AccessorySpec | None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from kis_estimator.engine.model import EstimateRequest, PanelSpec
+from kis_estimator.engine.units import camel, json_number
 
 
 def dump_request(request: EstimateRequest) -> dict[str, Any]:
@@ -29,20 +30,10 @@ def _value(value: Any) -> Any:  # noqa: ANN401 - any dataclass of the request, o
             content = getattr(value, entry.name)
             usual = entry.name == "position" and content == "below"
             if content is not None and content != () and not usual:
-                written[_camel(entry.name)] = _value(content)
+                written[camel(entry.name)] = _value(content)
         return written
     if isinstance(value, tuple):
         return [_value(entry) for entry in value]
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return json_number(value)
     return value
-
-
-def _camel(name: str) -> str:
-    """Return a field's name in JSON.
-
-    >>> _camel("rated_current_a")
-    'ratedCurrentA'
-    """
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from kis_estimator.engine.model import BreakerSpec, PanelSpec
+from kis_estimator.engine.units import neighbours
 from kis_estimator.errors import Notice
-from kis_estimator.intake.vocabulary import ModelFacts, Vocabulary, neighbours
+from kis_estimator.intake.vocabulary import ModelFacts, Vocabulary
 
 MAX_DEVICES_PER_PANEL = 1000
-SERVICE_SKUS = frozenset({"SS", "P-COVER"})
-_FRAME_CLASSES = ({100, 125}, {225, 250})
 
 
 def check_breaker(spec: BreakerSpec, vocabulary: Vocabulary) -> Iterator[Notice]:
@@ -44,18 +43,19 @@ def _check_model(spec: BreakerSpec, model: str, vocabulary: Vocabulary) -> Itera
     if facts is None:
         yield model_unknown(model, vocabulary)
         return
-    difference = _difference(spec, facts)
+    difference = _difference(spec, facts, vocabulary.same_frames_af)
     if difference is not None:
         yield Notice("MODEL_MISMATCH", {"model": facts.model, **difference})
     elif spec.rated_current_a not in facts.ratings:
         yield rating_unknown(facts.model, spec.rated_current_a, facts.ratings)
 
 
-def _difference(spec: BreakerSpec, facts: ModelFacts) -> dict[str, str] | None:
+def _difference(
+    spec: BreakerSpec, facts: ModelFacts, same_frames_af: tuple[int, ...]
+) -> dict[str, str] | None:
     """Return what was asked and what the model is, where they contradict each other."""
-    same_frame = spec.frame_af in (None, facts.frame_af) or any(
-        {spec.frame_af, facts.frame_af} <= frames for frames in _FRAME_CLASSES
-    )
+    one_class = spec.frame_af in same_frames_af and facts.frame_af in same_frames_af
+    same_frame = spec.frame_af in (None, facts.frame_af) or one_class
     pairs = (
         (spec.category == facts.category, spec.category, facts.category),
         (spec.poles == facts.poles, f"{spec.poles}P", f"{facts.poles}P"),
@@ -81,7 +81,7 @@ def _check_rating(spec: BreakerSpec, vocabulary: Vocabulary) -> Iterator[Notice]
 
 def rating_unknown(kind: str, rating: int | Decimal, ratings: tuple[int, ...]) -> Notice:
     """Return the error of a rating that no breaker of the kind has, naming its neighbours."""
-    nearest = neighbours(ratings, rating)
+    nearest = neighbours(rating, ratings)
     return Notice("UNKNOWN_RATING", {"kind": kind, "rating": rating, "nearest": nearest})
 
 

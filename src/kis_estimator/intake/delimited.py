@@ -6,6 +6,7 @@ import csv
 import io
 
 from kis_estimator.errors import KisError
+from kis_estimator.intake.characters import cleaned
 from kis_estimator.intake.grid import Row, Tab
 from kis_estimator.intake.header import find_header
 
@@ -74,7 +75,7 @@ def _parse(text: str, name: str, delimiter: str) -> Tab:
     line = 1
     try:
         for record in reader:
-            cells = [cell.strip() for cell in record]
+            cells = [cleaned(cell).strip() for cell in record]
             while cells and not cells[-1]:
                 cells.pop()
             if cells:
@@ -89,7 +90,8 @@ def _parse(text: str, name: str, delimiter: str) -> Tab:
 
 def lines_of(text: str) -> list[tuple[int, str]]:
     """Return (1-based number, text) of the lines with content."""
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    cleaned_lines = map(cleaned, text.splitlines())
+    lines = [(number, line) for number, line in enumerate(cleaned_lines, 1) if line.strip()]
     if len(lines) > MAX_ROWS:
         raise KisError.of("TOO_MANY_ROWS", limit=MAX_ROWS)
     if len(text) > MAX_TEXT_CHARS:

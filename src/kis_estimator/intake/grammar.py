@@ -56,6 +56,8 @@ _HIGH_VOLTAGE = 1000  # V
 _PARTS = ",/()[];|·"  # a word between these stands alone
 _NOT_ALONE = _UNSAID | {"quantity"}
 _SEPARATORS = " ,./-·:;+&|~*'\"_<>"
+_OPENING, _CLOSING = "([{", ")]}"
+_LOOSE_FIRST, _LOOSE_LAST = _SEPARATORS + _CLOSING, _SEPARATORS + _OPENING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,18 +287,21 @@ def tidied(text: str) -> str:
     >>> tidied("(lamps)"), tidied(" - pump (B1)"), tidied(")")
     ('lamps', 'pump (B1)', '')
     """
-    text = text.strip(_SEPARATORS)
-    while text:
-        inner = text[1:-1]
-        if text[0] in "([{" and text[-1] in ")]}" and not set(inner) & set("()[]{}"):
-            text = inner.strip(_SEPARATORS)
-        elif text[0] in ")]}" or (text[0] in "([{" and not set(text) & set(")]}")):
-            text = text[1:].strip(_SEPARATORS)
-        elif text[-1] in "([{" or (text[-1] in ")]}" and not set(text) & set("([{")):
-            text = text[:-1].strip(_SEPARATORS)
+    start, end = 0, len(text)
+    opened = sum(char in _OPENING for char in text)
+    closed = sum(char in _CLOSING for char in text)
+    while start < end:
+        first, last = text[start], text[end - 1]
+        is_pair = first in _OPENING and last in _CLOSING and opened == closed == 1
+        if is_pair or first in _LOOSE_FIRST or (first in _OPENING and not closed):
+            dropped, start = first, start + 1
+        elif last in _LOOSE_LAST or (last in _CLOSING and not opened):
+            dropped, end = last, end - 1
         else:
             break
-    return text
+        opened -= dropped in _OPENING
+        closed -= dropped in _CLOSING
+    return text[start:end]
 
 
 def spare_alone(text: str, vocabulary: Vocabulary) -> bool:
@@ -306,7 +311,7 @@ def spare_alone(text: str, vocabulary: Vocabulary) -> bool:
     for index, token in enumerate(tokens):
         if token.kind != "spare":
             continue
-        before, after = tokens[:index][-1:], tokens[index + 1 : index + 2]
+        before, after = tokens[max(index - 1, 0) : index], tokens[index + 1 : index + 2]
         left = folded[before[0].end if before else 0 : token.start].strip()
         right = folded[token.end : after[0].start if after else len(folded)].strip()
         if _is_apart(left[-1:], before) and _is_apart(right[:1], after):

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 
 MAX_CELL_CHARS = 500
+
+
+def too_long(text: str) -> bool:
+    """Return whether a text is longer than any that belongs into a schedule, ligatures resolved.
+
+    >>> too_long("x" * 500), too_long("x" * 501), too_long("½" * 200)
+    (False, True, True)
+    """
+    longest = MAX_CELL_CHARS
+    return len(text) > longest or len(unicodedata.normalize("NFKC", text)) > longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +37,7 @@ class Row:
     @property
     def too_long(self) -> bool:
         """Return whether a cell is longer than any that belongs into a schedule."""
-        return any(len(text) > MAX_CELL_CHARS for text in self.cells)
+        return any(map(too_long, self.cells))
 
     @property
     def text(self) -> str:

@@ -247,7 +247,7 @@ def _breaker(cells: ItemCells, name: SpecFields, both: SpecFields, vocabulary: V
         brand=both.brand or remark.brand,
         tier=both.tier or remark.tier,
         model=both.model,
-        label=_label(cells, name, remark, for_spd=for_spd),
+        label=_label(cells, name, remark, vocabulary.spd_label if for_spd else ""),
     )
     impossible = tuple(check_breaker(spec, vocabulary))
     if impossible:
@@ -321,14 +321,13 @@ def _load(text: str) -> Decimal | Notice | None:
     return value
 
 
-def _label(cells: ItemCells, name: SpecFields, remark: SpecFields, *, for_spd: bool) -> str | None:
-    """Return the load's name: its own column, else the remark, else what the name adds."""
+def _label(cells: ItemCells, name: SpecFields, remark: SpecFields, mark: str) -> str | None:
+    """Return the load's name, marked: its own column, else the remark, else what the name adds."""
     text = " ".join(cells.label.split())
     if not text and remark.leftovers:
         text = " ".join(cells.remark.split())
     if not text:
         text = " ".join(name.leftovers)
-    spd = trade_words()["labels"]["spd_breaker"]
-    if for_spd and spd not in text:
-        text = f"{spd} {text}".strip()
+    if mark not in text:
+        text = f"{mark} {text}".strip()
     return text[:MAX_TEXT] or None

@@ -9,7 +9,8 @@ from pathlib import PurePath
 from kis_estimator.engine.model import BreakerSpec, Customer, EstimateRequest, PanelSpec
 from kis_estimator.errors import KisError, Locale, Notice
 from kis_estimator.intake.accessories import nearest_skus
-from kis_estimator.intake.checks import SERVICE_SKUS, check_breaker, check_panel
+from kis_estimator.intake.characters import cleaned
+from kis_estimator.intake.checks import check_breaker, check_panel
 from kis_estimator.intake.delimited import decode, lines_of, read_table
 from kis_estimator.intake.report import FilePrice, Report
 from kis_estimator.intake.tabs import read_tabs
@@ -28,8 +29,8 @@ _BINARY = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"Rar!", b"7z\xbc\xaf"
 class Reading:
     """What a file asks for. `request` is None when there are errors; `panels` are as read.
 
-    `missing_mains` are the indices of the panels without a main breaker: reading finds none, the
-    service proposes one. `fates` says for each row with content what became of it.
+    A panel may lack its main breaker: the service proposes one. `fates` says for each row with
+    content what became of it.
     """
 
     request: EstimateRequest | None
@@ -38,7 +39,6 @@ class Reading:
     warnings: tuple[Notice, ...] = ()
     skipped: tuple[Notice, ...] = ()
     prices: tuple[FilePrice, ...] = ()
-    missing_mains: tuple[int, ...] = ()
     fates: tuple[tuple[str, int, str], ...] = ()
 
 
@@ -59,7 +59,8 @@ def read(
         if brand is not None and brand not in vocabulary.brands:
             known = sorted(vocabulary.brands)
             raise KisError.of("UNKNOWN_BRAND", brand=brand, known=known)
-        return _read(data, PurePath(filename).name or "-", vocabulary, locale, brand)
+        name = cleaned(PurePath(filename).name).strip() or "-"
+        return _read(data, name, vocabulary, locale, brand)
     except KisError as error:
         return Reading(request=None, errors=error.notices)
 
@@ -116,16 +117,7 @@ def _reading(
         warnings=tuple(report.warnings),
         skipped=tuple(report.skipped),
         prices=tuple(report.prices),
-        missing_mains=_missing_mains(tuple(panels)),
         fates=tuple((sheet, row, fate) for (sheet, row), fate in report.fates.items()),
-    )
-
-
-def _missing_mains(panels: tuple[PanelSpec, ...]) -> tuple[int, ...]:
-    return tuple(
-        index
-        for index, panel in enumerate(panels)
-        if all(breaker.role != "main" for breaker in panel.breakers)
     )
 
 
@@ -152,7 +144,6 @@ def _read_json(data: bytes, vocabulary: Vocabulary, brand: str | None) -> Readin
         request=None if errors else request,
         panels=panels,
         errors=errors,
-        missing_mains=_missing_mains(panels),
     )
 
 
@@ -177,6 +168,6 @@ def _problems(panels: tuple[PanelSpec, ...], vocabulary: Vocabulary) -> Iterator
             for notice in check_breaker(breaker, vocabulary):
                 yield replace(notice, text=f"{path}.breakers[{at}]")
         for at, accessory in enumerate(panel.accessories):
-            if accessory.sku not in vocabulary.accessories and accessory.sku not in SERVICE_SKUS:
+            if accessory.sku not in {*vocabulary.accessories, *vocabulary.service_skus.values()}:
                 params = {"sku": accessory.sku, "known": nearest_skus(accessory.sku, vocabulary)}
                 yield Notice("UNKNOWN_ACCESSORY", params, text=f"{path}.accessories[{at}]")

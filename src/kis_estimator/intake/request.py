@@ -11,10 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from kis_estimator.engine import model
 from kis_estimator.errors import KisError, Notice
-from kis_estimator.intake.canonical import dump_panel, dump_request
+from kis_estimator.intake.characters import STEERING, cleaned
 from kis_estimator.intake.quantity import MAX_QUANTITY
-
-__all__ = ["EstimateRequestShape", "dump_panel", "dump_request", "parse_request"]
 
 MAX_ROWS = 10_000
 _MAX_NOTICES = 50
@@ -25,9 +23,11 @@ def _decimal(value: object) -> object:
     return Decimal(value) if type(value) is int else value
 
 
-Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
+_SHOWN = f"^[^{STEERING}]*$"
+Text = Annotated[str, Field(max_length=200, pattern=_SHOWN)]
 Name = Annotated[Text, Field(min_length=1)]
-Code = Annotated[str, Field(min_length=1, max_length=60)]
+Code = Annotated[str, Field(min_length=1, max_length=60, pattern=_SHOWN)]
+Email = Annotated[str, Field(max_length=200, pattern=rf"^[^@\s{STEERING}]+@[^@\s{STEERING}]+$")]
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
 Amperes = Annotated[int, Field(ge=1, le=10_000)]
 Poles = Annotated[int, Field(ge=1, le=4)]
@@ -99,7 +99,7 @@ class _Customer(_Shape):
     name: Text
     contact: Text | None = None
     company: Text | None = None
-    email: Annotated[str, Field(max_length=200, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    email: Email | None = None
 
 
 class _Pricing(_Shape):
@@ -143,7 +143,7 @@ def _load_json(data: bytes) -> object:
         if len(result) != len(entries):
             keys = [key for key, _ in entries]
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise KisError.of("JSON_DUPLICATE_KEY", key=twice[:60])
+            raise KisError.of("JSON_DUPLICATE_KEY", key=cleaned(twice[:60]))
         return result
 
     def refuse(constant: str) -> NoReturn:
@@ -184,7 +184,7 @@ def path_text(location: tuple[int | str, ...]) -> str:
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+    return cleaned(text)
 
 
 _CODES = {

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from kis_estimator.engine.model import PanelSpec
-from kis_estimator.errors import Notice
+from kis_estimator.errors import KisError, Notice
 from kis_estimator.intake.blocks import Block, build_panel
 from kis_estimator.intake.grammar import SpecFields, parse_spec
+from kis_estimator.intake.grid import MAX_CELL_CHARS, too_long
 from kis_estimator.intake.items import ItemCells, read_item
 from kis_estimator.intake.phrases import COUNTS, ITEM_KINDS, is_wish_run, phrases
 from kis_estimator.intake.report import Fate, Place, Report
@@ -25,6 +26,8 @@ from kis_estimator.intake.tokens import fold, tokenize, without_ordinal
 from kis_estimator.intake.vocabulary import Vocabulary
 from kis_estimator.intake.wishes import Wishes, wish_notices, wish_warnings
 
+MAX_PHRASES = 3000
+
 
 @dataclass(slots=True)
 class TextReading:
@@ -39,11 +42,15 @@ class TextReading:
     project: str | None = None
     wide: Wishes = field(default_factory=Wishes)
     block: Block = field(default_factory=lambda: Block(wishes=Wishes()))
+    phrases_read: int = 0
 
     def run(self, lines: Sequence[tuple[int, str]]) -> TextReading:
         """Read all lines and return this reading."""
         for number, line in lines:
-            place = Place(self.name, number, " ".join(line.split())[:200])
+            place = Place(self.name, number, " ".join(line[:200].split()))
+            if too_long(line):
+                self._too_long(place)
+                continue
             project = project_in([line])
             if project is not None:
                 self.project = self.project or project
@@ -56,6 +63,10 @@ class TextReading:
         self._close()
         return self
 
+    def _too_long(self, place: Place) -> None:
+        self._fate(place, "error")
+        self.report.errors.append(place.notice("CELL_TOO_LONG", {"limit": MAX_CELL_CHARS}))
+
     def _line(self, place: Place, folded: str) -> None:
         head, colon, rest = folded.partition(":")
         if colon and is_panel_name(head) and not self._item_kinds(head):
@@ -63,6 +74,9 @@ class TextReading:
             folded = rest.strip()
         carried, unread = "", []
         found = phrases(folded, self.vocabulary)
+        self.phrases_read += len(found)
+        if self.phrases_read > MAX_PHRASES:
+            raise KisError.of("TOO_MANY_ROWS", limit=MAX_PHRASES)
         beside_items = any(self._item_kinds(phrase) for phrase in found)
         for phrase in found:
             if is_wish_run(phrase, self.vocabulary):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
@@ -82,14 +83,14 @@ def companions_in(text: str, vocabulary: Vocabulary) -> tuple[str, ...]:
     return tuple(device for device in parse_spec(text, vocabulary).devices if device in concepts)
 
 
-def _is_wish(folded: str, tokens: list[Token], fields: SpecFields) -> bool:
+def _is_wish(folded: str, tokens: Sequence[Token], fields: SpecFields) -> bool:
     """Return whether a lone text is nothing but wishes, or speaks of the enclosure or breakers."""
     said = Wishes.of(fields).said or fields.other_material is not None
     about = "enclosure" in fields.marks or fields.names_breaker
     return said and (about or _only_wishes(folded, tokens, 0))
 
 
-def _meant(wishes: Wishes, folded: str, tokens: list[Token]) -> Wishes:
+def _meant(wishes: Wishes, folded: str, tokens: Sequence[Token]) -> Wishes:
     """Return the wishes of a title: a panel for outdoor lamps is not a wish to stand outdoors.
 
     The place alone counts only where the panel or the end of a phrase follows it.
@@ -102,7 +103,7 @@ def _meant(wishes: Wishes, folded: str, tokens: list[Token]) -> Wishes:
     return wishes if meant else replace(wishes, location=None)
 
 
-def _name(folded: str, tokens: list[Token]) -> str:
+def _name(folded: str, tokens: Sequence[Token]) -> str:
     """Return the title without the count, and without brackets that hold only wishes."""
     for token in reversed(tokens):
         if token.kind in {"panels", "quantity"}:
@@ -127,7 +128,7 @@ def _brackets(folded: str) -> list[tuple[int, int]]:
     return pairs
 
 
-def _only_wishes(covered: str, tokens: list[Token], offset: int) -> bool:
+def _only_wishes(covered: str, tokens: Sequence[Token], offset: int) -> bool:
     rest = list(covered)
     for token in tokens:
         if token.kind in _WISH_KINDS:

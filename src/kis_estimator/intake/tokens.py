@@ -45,6 +45,7 @@ class Token:
     second: Decimal | None = None
 
 
+@lru_cache(maxsize=1024)
 def fold(text: str) -> str:
     """Return text as the grammar compares it: NFKC, single spaces, one kind of dash and cross.
 
@@ -187,7 +188,8 @@ def _scanner(vocabulary: Vocabulary) -> re.Pattern[str]:
 
 
 def _figures(match: re.Match[str], kind: str) -> list[Decimal]:
-    texts = (match.groupdict().get(f"{kind}_{index}") for index in range(1, 5))
+    names = (f"{kind}_{index}" for index in range(1, 5))
+    texts = (match[name] for name in names if name in match.re.groupindex)
     return [Decimal(text.replace(",", "")) for text in texts if text]
 
 
@@ -212,9 +214,11 @@ def _token(match: re.Match[str], vocabulary: Vocabulary) -> Token:
     return Token(kind, text, match.start(), match.end(), word, number, second)
 
 
-def tokenize(folded: str, vocabulary: Vocabulary) -> list[Token]:
+@lru_cache(maxsize=1024)
+def tokenize(folded: str, vocabulary: Vocabulary) -> tuple[Token, ...]:
     """Return what an already folded text says, in order; unknown words are `code` tokens."""
-    scanner, tokens, position = _scanner(vocabulary), [], 0
+    scanner, position = _scanner(vocabulary), 0
+    tokens: list[Token] = []
     while position < len(folded):
         if folded[position] == " ":
             position += 1
@@ -225,7 +229,7 @@ def tokenize(folded: str, vocabulary: Vocabulary) -> list[Token]:
         else:
             tokens.append(_token(match, vocabulary))
             position = match.end()
-    return tokens
+    return tuple(tokens)
 
 
 _RANGE = re.compile(r"([0-9]+) ?[~-] ?([0-9]+)")

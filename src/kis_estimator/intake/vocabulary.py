@@ -6,13 +6,13 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from kis_estimator.engine.model import AccessoryItem, BreakerItem, Category
+from kis_estimator.engine.rules import Rules
 
 _MODEL_SEPARATORS = str.maketrans("", "", "- ")
 _NEAREST = 3
@@ -52,19 +52,26 @@ def model_key(text: str) -> str:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Vocabulary:
-    """Brands, tiers, models, ratings and accessories that a schedule may name."""
+    """Brands, tiers, models, ratings and accessories that a schedule may name.
+
+    Frames of `same_frames_af` are one class; `service_skus` are the skus of the concepts that are
+    no articles; `spd_label` marks the breaker of an SPD.
+    """
 
     brands: frozenset[str]
     tiers: frozenset[str]
     models: Mapping[str, ModelFacts]
     accessories: Mapping[str, AccessoryFacts]
     ratings: Mapping[tuple[str, int], tuple[int, ...]]
+    same_frames_af: tuple[int, ...]
+    service_skus: Mapping[str, str]
+    spd_label: str
 
     @classmethod
     def of_rows(
-        cls, breakers: Iterable[BreakerItem], accessories: Iterable[AccessoryItem]
+        cls, breakers: Iterable[BreakerItem], accessories: Iterable[AccessoryItem], rules: Rules
     ) -> Vocabulary:
-        """Return the vocabulary of the catalogue's rows."""
+        """Return the vocabulary of the catalogue's rows, and what the rules say of them."""
         ratings: dict[tuple[str, int], set[int]] = defaultdict(set)
         of_model: dict[str, list[BreakerItem]] = defaultdict(list)
         for item in breakers:
@@ -96,6 +103,12 @@ class Vocabulary:
                 for item in accessories
             },
             ratings={key: tuple(sorted(values)) for key, values in ratings.items()},
+            same_frames_af=rules.selection.same_frames_af,
+            service_skus={
+                "selector": rules.accessories.selector_switch_sku,
+                "p_cover": rules.accessories.p_cover_sku,
+            },
+            spd_label=rules.selection.spd_label,
         )
 
     def model(self, text: str) -> ModelFacts | None:
@@ -131,18 +144,6 @@ class Vocabulary:
     def poles_of(self, category: str) -> list[int]:
         """Return the numbers of poles that a category is sold in."""
         return sorted(poles for kind, poles in self.ratings if kind == category)
-
-
-def neighbours(ratings: Iterable[int], wanted: int | Decimal) -> list[int]:
-    """Return the rating next below and next above the wanted one.
-
-    >>> neighbours((60, 75, 100), 80), neighbours((60, 75), 80)
-    ([75, 100], [75])
-    """
-    ordered = sorted(ratings)
-    below = [rating for rating in ordered if rating < wanted][-1:]
-    above = [rating for rating in ordered if rating > wanted][:1]
-    return below + above
 
 
 @cache

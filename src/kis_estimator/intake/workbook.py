@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kis_estimator.errors import KisError
+from kis_estimator.intake.characters import cleaned
 from kis_estimator.intake.grid import Row, Tab
 
 _CHILD = Path(__file__).with_name("reader_child.py")
@@ -42,8 +43,8 @@ def read_workbook(data: bytes) -> list[Tab]:
 
 def _tab(tab: dict[str, Any]) -> Tab:
     return Tab(
-        name=tab["name"],
-        rows=tuple(Row(number, tuple(cells)) for number, cells in tab["rows"]),
+        name=cleaned(tab["name"]).strip() or "-",
+        rows=tuple(Row(number, tuple(map(cleaned, cells))) for number, cells in tab["rows"]),
         hidden=tab["hidden"],
         is_worksheet=tab["isWorksheet"],
         unsaved=frozenset((row, column) for row, column in tab["unsaved"]),

@@ -3,7 +3,7 @@
 from kis_estimator.service.clock import today
 from kis_estimator.service.engine import Engine, engine_of, load_engine
 from kis_estimator.service.estimate import Estimate, estimate
-from kis_estimator.service.folder import next_number, write
+from kis_estimator.service.folder import make_and_write, next_number, write
 from kis_estimator.service.reading import (
     MAX_INPUT,
     noticed,
@@ -23,6 +23,7 @@ __all__ = [
     "estimate",
     "lint_folder",
     "load_engine",
+    "make_and_write",
     "next_number",
     "noticed",
     "read",

@@ -25,8 +25,9 @@ class Engine:
 def engine_of(catalog_files: Mapping[str, bytes], rule_bytes: bytes) -> Engine:
     """Return the engine of a price book and a rule file. Raises what either has wrong."""
     catalog = parse_catalog(catalog_files)
-    vocabulary = intake.Vocabulary.of_rows(catalog.breakers, catalog.accessories.values())
-    return Engine(catalog, parse_rules(rule_bytes), vocabulary, catalog_files, rule_bytes)
+    rules = parse_rules(rule_bytes)
+    vocabulary = intake.Vocabulary.of_rows(catalog.breakers, catalog.accessories.values(), rules)
+    return Engine(catalog, rules, vocabulary, catalog_files, rule_bytes)
 
 
 def load_engine() -> Engine:

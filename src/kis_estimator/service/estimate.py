@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
@@ -14,6 +14,7 @@ from kis_estimator import __version__, evidence, intake
 from kis_estimator.documents.drawing import drawing_files
 from kis_estimator.documents.estimate_json import DocumentEntry, Identity, response
 from kis_estimator.documents.form import fill_form
+from kis_estimator.documents.lint import ESTIMATE, FORM, PDF, QUOTED, WORKBOOK
 from kis_estimator.documents.ooxml.contents import WrittenWorkbook
 from kis_estimator.documents.pdf import render_pdf
 from kis_estimator.documents.sheet import EstimateHeader, Quotation, build_quotation
@@ -28,9 +29,6 @@ from kis_estimator.service.clock import SEOUL, Clock
 from kis_estimator.service.engine import Engine
 from kis_estimator.service.reading import noticed
 from kis_estimator.service.stages import (
-    FORM,
-    PDF,
-    WORKBOOK,
     Outcome,
     announced,
     cover_stage,
@@ -102,8 +100,10 @@ def estimate(
     documents = _documents(inputs, quotation, result, clock)
     run = _Run(inputs, reading, result, given, header, documents.files)
     outcomes = _later_stages(run, quotation, documents, emit, clock)
-    run = replace(run, result=_judged(result, outcomes, run.given_files()))
-    return _sealed(run, outcomes, documents.pictures, signer, clock)
+    run = run.judged(gate for outcome in outcomes.values() for gate in outcome.gates)
+    files = _evidence(run, outcomes, documents.pictures)
+    run = run.judged([evidence.complete_gate(files)])
+    return _sealed(run, outcomes, files, signer, clock)
 
 
 def _documents(
@@ -120,7 +120,7 @@ def _documents(
     pdf = render_pdf(quotation, [picture.decode() for picture in pictures.values()])
     clock.lap("pdf")
     files = {path: book.data for path, book in workbooks.items()}
-    files[PDF] = pdf.data
+    files[PDF] = pdf
     files |= {f"drawings/{name}": data for name, data in drawings.items()}
     return _Documents(files, workbooks, pictures)
 
@@ -135,6 +135,13 @@ class _Run:
     given: dict[str, Any]
     header: EstimateHeader
     documents: Mapping[str, bytes]
+
+    def judged(self, gates: Iterable[Gate]) -> _Run:
+        """Return the run with the gates of stages that ran in the place of «not run»."""
+        made = {(gate.stage, gate.name): gate for gate in gates}
+        known = self.result.gates
+        judged = tuple(made.get((gate.stage, gate.name), gate) for gate in known)
+        return replace(self, result=replace(self.result, gates=judged))
 
     def given_files(self) -> dict[str, bytes]:
         """Return the files below `inputs/` and the documents."""
@@ -174,40 +181,34 @@ def _later_stages(
     emit(Event("started", "lint"))
     files = {
         **run.given_files(),
-        "estimate.json": evidence.pretty(run.answer((), None)),
-        "evidence/4-format/input.json": evidence.pretty(quoted),
+        ESTIMATE: evidence.pretty(run.answer((), None)),
+        QUOTED: evidence.pretty(quoted),
     }
     outcomes["lint"] = announced(lint_stage(files), emit)
     clock.lap("lint")
     return outcomes
 
 
-def _judged(
-    result: EngineResult, outcomes: Mapping[str, Outcome], files: Mapping[str, bytes]
-) -> EngineResult:
-    """Return the result with the gates of the stages that ran in the place of «not run»."""
-    names = [*files, *evidence.stage_files({}, result), "evidence/2-breaker/x.svg"]
-    gates: list[Gate] = [gate for outcome in outcomes.values() for gate in outcome.gates]
-    gates.append(evidence.complete_gate(names))
-    made = {(gate.stage, gate.name): gate for gate in gates}
-    return replace(
-        result, gates=tuple(made.get((gate.stage, gate.name), gate) for gate in result.gates)
-    )
+def _evidence(
+    run: _Run, outcomes: Mapping[str, Outcome], pictures: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """Return every file that the manifest lists: inputs, documents, evidence of every stage."""
+    records: dict[str, StageRecord] = {stage: made.record for stage, made in outcomes.items()}
+    prices = run.reading.prices
+    return {
+        **run.given_files(),
+        **evidence.stage_files(run.given, run.result, records, pictures, prices),
+    }
 
 
 def _sealed(
     run: _Run,
     outcomes: Mapping[str, Outcome],
-    pictures: Mapping[str, bytes],
+    files: Mapping[str, bytes],
     signer: Signer | None,
     clock: Clock,
 ) -> Estimate:
-    """Put the pack together: evidence of every stage, manifest, signature, sums."""
-    records: dict[str, StageRecord] = {stage: made.record for stage, made in outcomes.items()}
-    files = {
-        **run.given_files(),
-        **evidence.stage_files(run.given, run.result, records, pictures),
-    }
+    """Put the pack together: its files, manifest, signature, sums."""
     identity = _identity(run.inputs.options)
     facts = evidence.PackFacts(
         number=identity.number,
@@ -222,7 +223,7 @@ def _sealed(
     answer = run.answer(findings, pack.evidence_sha)
     clock.lap("evidence")
     beside = {
-        "estimate.json": evidence.pretty(answer),
+        ESTIMATE: evidence.pretty(answer),
         "run.json": evidence.pretty(
             {
                 "version": __version__,

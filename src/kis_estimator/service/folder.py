@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -22,6 +22,32 @@ def next_number(folder: Path, day: date) -> str:
         if path.name.removeprefix(prefix).isdecimal()
     ]
     return f"{prefix}{max(taken, default=0) + 1:04d}"
+
+
+def make_and_write(
+    make: Callable[[str], Estimate],
+    number: str | date,
+    folder: Path,
+    signer: Signer | None = None,
+) -> tuple[Estimate, Path]:
+    """Make a run under a number, or under the next free number of a day, and write its pack.
+
+    The number stands in the documents: where another run took the next one meanwhile, `make` is
+    called again with the one after. Nothing is reserved that a killed run could leave behind.
+    Raises as `make` and `write` do.
+    """
+    if isinstance(number, str):
+        run = make(number)
+        return run, write(run, folder, signer)
+    day, number = number, next_number(folder, number)
+    while True:
+        run = make(number)
+        try:
+            return run, write(run, folder, signer)
+        except KisError as error:
+            tried, number = number, next_number(folder, day)
+            if number == tried or any(notice.code != "NUMBER_TAKEN" for notice in error.notices):
+                raise
 
 
 def write(run: Estimate, folder: Path, signer: Signer | None = None) -> Path:

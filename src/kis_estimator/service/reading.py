@@ -77,10 +77,9 @@ def validation_response(reading: intake.Reading, locale: Locale) -> dict[str, An
 
 def _issue(notice: Notice, locale: Locale) -> dict[str, Any]:
     """Return a notice as JSON; a program gets cause and remedy in one text."""
-    texts = (notice.message(locale), notice.hint(locale))
     fields = {
         "code": notice.code,
-        "message": ". ".join(filter(None, texts)),
+        "message": notice.explained(locale),
         "sheet": notice.sheet,
         "row": notice.row,
         "text": notice.text,

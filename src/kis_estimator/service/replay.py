@@ -14,6 +14,9 @@ from kis_estimator.service.engine import engine_of
 from kis_estimator.service.estimate import estimate
 
 _MONEY = ("supply", "vat", "total")
+_DAMAGE = (
+    ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Replay:
 def replay(pack: Pack) -> Replay:
     """Run this version on a pack's inputs, catalogue, rules and company; compare every file.
 
-    Raises PACK_WITHOUT for a customer's pack, which has no inputs, and what the inputs have wrong.
+    Raises PACK_WITHOUT for a customer's pack, which has no inputs, and what the inputs have wrong;
+    they may be a stranger's, made to break the run.
     """
     inputs = evidence.read_inputs(pack)
     try:
@@ -57,7 +61,7 @@ def replay(pack: Pack) -> Replay:
         raise KisError.of("PACK_WITHOUT", parts=[layout.MANIFEST]) from error
     try:
         run = estimate(inputs, engine_of(inputs.catalog, inputs.rules))
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except _DAMAGE as error:
         raise KisError.of("REPLAY_FAILED", reason=f"{type(error).__name__}: {error}") from error
     names = sorted(_compared(manifest.digests, run.files), key=_order)
     differences = (

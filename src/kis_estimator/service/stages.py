@@ -9,16 +9,17 @@ from pathlib import Path
 
 from kis_estimator.documents.cover import check_cover, cover_gate, finding
 from kis_estimator.documents.lint import CHECKS as LINT_CHECKS
-from kis_estimator.documents.lint import lint, lint_gate
+from kis_estimator.documents.lint import DRAWINGS, FORM, PDF, WORKBOOK, is_wanted, lint, lint_gate
 from kis_estimator.documents.ooxml.contents import WrittenWorkbook
 from kis_estimator.documents.recalculation import FormatReport, check_workbook
 from kis_estimator.documents.sheet import Quotation
-from kis_estimator.engine.model import Finding, Gate
+from kis_estimator.engine.model import Finding, Gate, Severity
 from kis_estimator.engine.pipeline import Emit, Event
-from kis_estimator.errors import Locale
-from kis_estimator.evidence import StageRecord, open_pack, plain, sha256
+from kis_estimator.errors import KisError, Locale, Notice
+from kis_estimator.evidence import Pack, StageRecord, open_pack, plain, sha256
+from kis_estimator.evidence.pack import WHOLE
 
-WORKBOOK, PDF, FORM = "quotation.xlsx", "quotation.pdf", "form.xlsx"
+_READ_LIMIT = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +38,56 @@ def format_stage(
     reports = {
         path: check_workbook(book.data, book.contents, day) for path, book in workbooks.items()
     }
-    gates = _format_gates(reports.values())
+    made = reports.values()
     hashes = {path: sha256(book.data) for path, book in workbooks.items()}
-    record = StageRecord(
-        quoted,
-        {"workbooks": hashes, "problems": [plain(p) for r in reports.values() for p in r.problems]},
-        {
-            "formulas": sum(report.formulas for report in reports.values()),
-            "names": sum(report.names for report in reports.values()),
-        },
-    )
-    return Outcome(gates, tuple(_lost(reports.values(), locale)), record)
+    output = {
+        "workbooks": hashes,
+        "problems": [plain(notice) for report in made for notice in report.problems],
+        "unverified": [plain(notice) for report in made for notice in report.unverified],
+    }
+    metrics = {
+        "formulas": sum(report.formulas for report in made),
+        "names": sum(report.names for report in made),
+        "unverified": len(output["unverified"]),
+    }
+    record = StageRecord(quoted, output, metrics)
+    return Outcome(_format_gates(made), tuple(_format_findings(reports, locale)), record)
 
 
 def _format_gates(reports: Iterable[FormatReport]) -> tuple[Gate, ...]:
-    """Count what is lost or wrong in all workbooks."""
+    """Count what is lost or wrong in all workbooks; without a workbook nothing was judged."""
     made = list(reports)
-    formulas = sum(report.formula_loss for report in made)
-    names = sum(report.named_range_loss for report in made)
-    return (
-        Gate(stage="format", name="formula_loss", value=formulas, limit=0, passed=formulas == 0),
-        Gate(stage="format", name="named_range_loss", value=names, limit=0, passed=names == 0),
+    counts = {
+        "formula_loss": sum(report.formula_loss for report in made),
+        "named_range_loss": sum(report.named_range_loss for report in made),
+    }
+    if not made:
+        return tuple(
+            Gate(stage="format", name=name, value=None, limit=0, passed=None, basis="no workbook")
+            for name in counts
+        )
+    return tuple(
+        Gate(stage="format", name=name, value=count, limit=0, passed=count == 0)
+        for name, count in counts.items()
     )
 
 
-def _lost(reports: Iterable[FormatReport], locale: Locale) -> Iterator[Finding]:
-    for report in reports:
+def _format_findings(reports: Mapping[str, FormatReport], locale: Locale) -> Iterator[Finding]:
+    """Yield what is lost or wrong, then what only Excel can calculate."""
+    for path, report in reports.items():
         for notice in report.problems:
-            yield finding("violation", notice.code, dict(notice.params), locale)
+            yield _placed("violation", path, notice, locale)
+    for path, report in reports.items():
+        for notice in report.unverified:
+            yield _placed("advisory", path, notice, locale)
+
+
+def _placed(severity: Severity, path: str, notice: Notice, locale: Locale) -> Finding:
+    """Return a notice as a finding that names workbook and tab beside the cell."""
+    params = dict(notice.params)
+    if "cell" in params:
+        params["cell"] = f"{path} [{notice.sheet}] {params['cell']}"
+    return finding(severity, notice.code, params, locale)
 
 
 def cover_stage(quotation: Quotation, *, production: bool) -> Outcome:
@@ -84,30 +107,58 @@ def cover_stage(quotation: Quotation, *, production: bool) -> Outcome:
     return Outcome((cover_gate(findings),), findings, record)
 
 
-def lint_stage(files: Mapping[str, bytes]) -> Outcome:
+def lint_stage(files: Mapping[str, bytes], locale: Locale | None = None) -> Outcome:
     """Hold the finished documents against the figures and each other."""
-    findings = lint(files)
+    findings = lint(files, locale)
     documents = {
         name: sha256(data)
         for name, data in files.items()
-        if name in (WORKBOOK, PDF, FORM) or name.startswith("drawings/")
+        if name in (WORKBOOK, PDF, FORM) or name.startswith(DRAWINGS)
     }
     counts = {"documents": len(documents), "checks": len(LINT_CHECKS), "errors": len(findings)}
     record = StageRecord({"documents": documents}, {"findings": findings}, counts)
     return Outcome((lint_gate(findings),), findings, record)
 
 
-def lint_folder(source: Path) -> Outcome:
+def lint_folder(source: Path, locale: Locale) -> Outcome:
     """Check the documents of a run made earlier, in its folder or zip.
 
-    The workbook is recalculated too: its gates come first. Raises PACK_UNREADABLE.
+    The workbooks are recalculated too: their gates come first. Raises PACK_UNREADABLE, or
+    LINT_TOO_LARGE where the documents of a run are never so much.
     """
     with open_pack(source) as pack:
-        files = {name: pack.read(name) for name in pack.digests}
-    outcome = lint_stage(files)
-    report = check_workbook(files.get(WORKBOOK, b""))
-    findings = (*_lost([report], "ko-KR"), *outcome.findings)
-    return Outcome((*_format_gates([report]), *outcome.gates), findings, outcome.record)
+        whole = next((p.notice for p in pack.problems if p.name == WHOLE), None)
+        if whole is not None:
+            reason = whole.message(locale)
+            raise KisError.of("PACK_UNREADABLE", path=str(source), reason=reason)
+        files = _documents_of(pack)
+        refused = tuple(
+            finding(
+                "violation",
+                "LINT_REFUSED",
+                {"path": problem.name, "reason": problem.notice.message(locale)},
+                locale,
+            )
+            for problem in pack.problems
+        )
+    outcome = lint_stage(files, locale)
+    reports = {path: check_workbook(files[path]) for path in (WORKBOOK, FORM) if path in files}
+    errors = (*refused, *outcome.findings)
+    findings = (*_format_findings(reports, locale), *errors)
+    return Outcome((*_format_gates(reports.values()), lint_gate(errors)), findings, outcome.record)
+
+
+def _documents_of(pack: Pack) -> dict[str, bytes]:
+    """Return what the checks read, and nothing else of the pack."""
+    files: dict[str, bytes] = {}
+    left = _READ_LIMIT
+    for name in filter(is_wanted, pack.digests):
+        try:
+            files[name] = pack.read(name, left)
+        except KisError as error:
+            raise KisError.of("LINT_TOO_LARGE", limit=_READ_LIMIT >> 20) from error
+        left -= len(files[name])
+    return files
 
 
 def announced(outcome: Outcome, emit: Emit) -> Outcome:

@@ -62,14 +62,23 @@ def _styled(lines: Sequence[str]) -> list[tuple[str, str]]:
     return [(line, "muted" if i else "bold") for i, line in enumerate(lines)]
 
 
-def branch_label(box: Box, circuit: Circuit, phase: str, *, corridor_right: bool) -> list[Text]:
-    """Letter a branch: number at the outer end, phase at the corridor, device between them."""
+def branch_label(
+    box: Box, circuit: Circuit, phase: str, *, digits: int, corridor_right: bool
+) -> list[Text]:
+    """Letter a branch: number at the outer end, phase at the corridor, device between them.
+
+    A number has the room of so many `digits`, so that equal bodies are lettered alike.
+    """
     item = circuit.item
     kind = f"{item.category} {item.poles}P"
     ratings = f"{item.frame_af}AF/{item.rated_current_a}AT"
     inner = box.inset(_FLANK_PAD, _PAD)
     ends = _ends(inner, (str(circuit.number), phase), corridor_right=corridor_right)
-    room = inner.width - 2 * max(text_width(e.text, e.size, bold=True) + _FLANK_PAD for e in ends)
+    widest = "0" * max(digits, len(str(circuit.number)))
+    number = text_width(widest, _number_size(inner), bold=True)
+    room = inner.width - 2 * (
+        max(number, *(text_width(e.text, e.size, bold=True) for e in ends)) + _FLANK_PAD
+    )
     label = clean(circuit.spec.label or "")
     for lines, fixed in (
         ((f"{kind} {ratings}", label or clean(item.model)), 1),
@@ -82,12 +91,17 @@ def branch_label(box: Box, circuit: Circuit, phase: str, *, corridor_right: bool
             return [*ends, *centred(inner, [(cut[0], "text"), (cut[1], "muted")], size)]
     short = f"{item.frame_af}/{item.rated_current_a} {phase}".rstrip()
     least = f"{circuit.number} {phase}".rstrip()
-    return list(_compact(box.inset(_PAD), (f"{circuit.number} {kind}", short), label, least))
+    lines = (f"{circuit.number} {kind}", short)
+    compact = box.inset(_PAD)
+    size = fitting_size(
+        [f"{widest} {kind}", short], compact.width, compact.height, LARGEST, bold=True
+    )
+    return list(_compact(compact, lines, size, label, least))
 
 
 def _ends(inner: Box, texts: tuple[str, str], *, corridor_right: bool) -> list[Text]:
     """Return the circuit number and the phase at the ends of a body; several phases smaller."""
-    large = min(inner.height * _NUMBER_SHARE, _NUMBER_LARGEST)
+    large = _number_size(inner)
     places: list[tuple[float, Anchor]] = [(inner.x, "start"), (inner.right, "end")]
     ends = []
     for text, (x, anchor) in zip(
@@ -99,9 +113,14 @@ def _ends(inner: Box, texts: tuple[str, str], *, corridor_right: bool) -> list[T
     return [end for end in ends if end.text]
 
 
-def _compact(inner: Box, lines: tuple[str, str], label: str, least: str) -> tuple[Text, ...]:
+def _number_size(inner: Box) -> float:
+    return min(inner.height * _NUMBER_SHARE, _NUMBER_LARGEST)
+
+
+def _compact(
+    inner: Box, lines: tuple[str, str], size: float, label: str, least: str
+) -> tuple[Text, ...]:
     """Letter a body in the middle; the load's name only where it costs no legibility."""
-    size = fitting_size(lines, inner.width, inner.height, LARGEST, bold=True)
     styled = [(lines[0], "bold"), (lines[1], "text")]
     if label and size * LINE_HEIGHT * (len(lines) + 1) <= inner.height:
         styled.append((shorten(label, inner.width, size), "muted"))

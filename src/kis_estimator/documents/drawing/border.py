@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kis_estimator.documents.drawing.bodies import centred
 from kis_estimator.documents.drawing.projection import Sheet
 from kis_estimator.documents.drawing.scene import Box, Group, Rect, Shape, Text
-from kis_estimator.documents.lettering import fitting_size, shorten, text_width
+from kis_estimator.documents.lettering import LINE_HEIGHT, fitting_size, text_width, wrapped
 from kis_estimator.documents.sheet import (
     breaker_text,
     enclosure_name,
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 PAD = 2.0
 BASELINE = 0.35
 _BLOCK_WIDTH, _LABEL_WIDTH, _TITLE_ROW = 148, 17, 10
-_LABEL_SIZE, _VALUE_SIZE, _TITLE_SIZE = 2.3, 3.0, 4.2
-_NAME_SIZE, _MARK_SIZE = 5.5, 3.2
+_LABEL_SIZE, _VALUE_SIZE, _VALUE_LEAST, _TITLE_SIZE = 2.3, 3.0, 1.4, 4.2
+_NAME_SIZE, _NAME_LEAST, _MARK_SIZE = 5.5, 2.0, 3.2
+_ROW_CLEAR = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +83,9 @@ def frame(title: TitleBlock, sheet: Sheet, words: Texts) -> Group:
         box = Box(heading.right - width - PAD, y - 4, width, 8)
         shapes += [Rect(box, "mark-frame"), *centred(box, [(mark, "mark")], _MARK_SIZE)]
         room -= width + 2 * PAD
-    name = shorten(title.panel, room, _NAME_SIZE, bold=True)
-    shapes.append(Text(heading.x + 2 * PAD, y + _NAME_SIZE * BASELINE, name, _NAME_SIZE, "bold"))
+    space, sizes = (room, heading.height - PAD), (_NAME_LEAST, _NAME_SIZE)
+    lines, size = wrapped(title.panel, space, sizes, bold=True)
+    shapes += stacked(heading.x + 2 * PAD, y, lines, size, "bold")
     return Group("frame", tuple(shapes))
 
 
@@ -136,20 +138,24 @@ def _row(box: Box, cells: Sequence[_Cell]) -> list[Shape]:
         value = Box(label.right, box.y, width - _LABEL_WIDTH, box.height)
         size = fitting_size([cell.label], _LABEL_WIDTH - 1, box.height, _LABEL_SIZE)
         room = value.width - 2 * PAD
-        large = max(_LABEL_SIZE, fitting_size([cell.value], room, box.height, _VALUE_SIZE))
+        sizes = (_VALUE_LEAST, _VALUE_SIZE)
+        lines, large = wrapped(cell.value, (room, box.height - _ROW_CLEAR), sizes)
         shapes += [
             Rect(label, "label-cell"),
             Rect(value, "grid"),
             *centred(label, [(cell.label, "muted")], size),
-            Text(
-                value.x + PAD,
-                value.middle[1] + large * BASELINE,
-                shorten(cell.value, room, large),
-                large,
-            ),
+            *stacked(value.x + PAD, value.middle[1], lines, large),
         ]
         x += width
     return shapes
+
+
+def stacked(
+    x: float, middle: float, lines: Sequence[str], size: float, style: str = "text"
+) -> list[Text]:
+    """Return lines from x on, one below the other around a height."""
+    first = middle + (BASELINE - (len(lines) - 1) / 2 * LINE_HEIGHT) * size
+    return [Text(x, first + i * LINE_HEIGHT * size, t, size, style) for i, t in enumerate(lines)]
 
 
 def sheet_metal(panel: PanelResult, words: Texts) -> str:

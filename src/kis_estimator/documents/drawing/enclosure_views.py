@@ -40,7 +40,7 @@ _WALL, _WALL_BEYOND, _WALL_PITCH = 5.0, 4.0, 1.6
 _POLE, _BRACKET, _BRACKET_PLACES = 190, 40, (0.2, 0.8)
 _OFFSET, _CHAIN, _CAPTION = 11.0, 6.0, 15.0
 _SIZE = 3.0
-_LEAST = 1.2
+_LEAST = 2.0
 _CENTRE_LINE = 2.4
 
 
@@ -139,7 +139,8 @@ def _name_plate(body: Shell, view: Projection, name: str) -> list[Shape]:
     width = min(width, body.width // 2)
     box = view.area((body.width - width) / 2, _NAME_PLATE_FROM_TOP, width, height)
     inner = box.inset(0.6)
-    size = max(_LEAST, fitting_size([name], inner.width, inner.height, _SIZE, bold=True))
+    least = min(_LEAST, inner.height)
+    size = max(least, fitting_size([name], inner.width, inner.height, _SIZE, bold=True))
     label = shorten(name, inner.width, size, bold=True)
     return [Rect(box, "fitting"), *centred(box, [(label, "bold")], size)]
 

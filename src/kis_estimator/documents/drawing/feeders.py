@@ -11,7 +11,14 @@ from kis_estimator.documents.drawing.bodies import centred
 from kis_estimator.documents.drawing.conductors import NEUTRAL, conductor_name, wired
 from kis_estimator.documents.drawing.scene import Box, Circle, Group, Shape, Text
 from kis_estimator.documents.drawing.symbols import Axis
-from kis_estimator.documents.lettering import clean, fitting_size, shorten, text_width
+from kis_estimator.documents.lettering import (
+    LINE_HEIGHT,
+    clean,
+    fitting_size,
+    shorten,
+    text_width,
+    wrapped,
+)
 from kis_estimator.documents.sheet import breaker_text
 
 if TYPE_CHECKING:
@@ -22,6 +29,7 @@ _PHASE_AT, _STROKES_AT, _BREAKER_AT, _TEXT_AT = 1.8, 12.5, 22.0, 31.0
 _BALLOON, _BALLOON_LEAST = 2.5, 1.8
 _ABOVE, _BETWEEN = 0.75, 3.0
 _LARGEST, _SHARE = 3.0, 0.46
+_LOAD_LEAST, _LOAD_LINES, _CLEAR = 1.75, 4, 1.5
 _DEVICE_SHARE, _MODEL_SHARE, _SLACK = 0.55, 0.18, 0.05
 _SPD_WIDTH, _SPD_HEIGHT, _EARTH_LENGTH = 9.0, 4.4, 3.0
 
@@ -47,11 +55,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Lettering:
-    """The size of a column's text, and the room of its parts: device, model; then the load [mm]."""
+    """The size of a column's text, and the room of its parts: device, model; then the load [mm].
+
+    Between two wires there is `pitch`.
+    """
 
     size: float
     device: float
     model: float
+    pitch: float = 0.0
 
 
 def rating(item: BreakerItem, sensitivity_ma: int | None) -> str:
@@ -122,7 +134,8 @@ def lettering(rows: Sequence[Row], pitch: float, length: float) -> Lettering:
     widest = max(text_width(row.device) for row in rows)
     size = min(_LARGEST, pitch * _SHARE, (room * _DEVICE_SHARE - _SLACK) / widest)
     model = max(text_width(row.model, size) for row in rows) + _SLACK
-    return Lettering(size, widest * size + _SLACK, model if model < room * _MODEL_SHARE else 0.0)
+    shown = model if model < room * _MODEL_SHARE else 0.0
+    return Lettering(size, widest * size + _SLACK, shown, pitch)
 
 
 def feeder(row: Row, axis: Axis, length: float, text: Lettering) -> Group:
@@ -191,13 +204,15 @@ def _tapped(row: Row, axis: Axis, size: float) -> list[Shape]:
 
 
 def _lettered(row: Row, axis: Axis, end: float, text: Lettering) -> list[Text]:
-    """Return the texts on the wire: device, model, load; each starts at its own place."""
+    """Return the texts on the wire: device, model, load; each starts at its own place.
+
+    The load has the room up to the number; a long one is smaller, or in several lines.
+    """
     model = _TEXT_AT + text.device + _BETWEEN
     load = model + (text.model + _BETWEEN if text.model else 0.0)
     parts = (
         (row.device, "text", _TEXT_AT, model - _BETWEEN),
         (row.model if text.model else "", "muted", model, load - _BETWEEN),
-        (row.load, "bold", load, end - _BETWEEN),
     )
     texts = []
     for part, style, *places in parts:
@@ -205,6 +220,14 @@ def _lettered(row: Row, axis: Axis, end: float, text: Lettering) -> list[Text]:
         label = shorten(part, high - low, text.size, bold=style == "bold")
         if label:
             texts.append(Text(low, axis.y - _ABOVE, label, text.size, style))
+    if not row.load:
+        return texts
+    low, high = axis.span(load, end - _CLEAR)
+    room, sizes = (high - low, text.pitch - _ABOVE), (min(_LOAD_LEAST, text.size), text.size)
+    lines, size = wrapped(row.load, room, sizes, bold=True, most=_LOAD_LINES)
+    first = axis.y - _ABOVE - (len(lines) - 1) * size * LINE_HEIGHT
+    for i, line in enumerate(lines):
+        texts.append(Text(low, first + i * size * LINE_HEIGHT, line, size, "bold"))
     return texts
 
 

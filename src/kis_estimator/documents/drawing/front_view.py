@@ -193,7 +193,13 @@ def _branch(
         Rect(Box(edge, box.y + part * i, stripe, part), f"phase-{letter}")
         for i, letter in enumerate(phase)
     ]
-    shapes += branch_label(body, circuit, "" if one_phase else phase, corridor_right=right)
+    shapes += branch_label(
+        body,
+        circuit,
+        "" if one_phase else phase,
+        digits=max(len(str(number)) for number in circuits),
+        corridor_right=right,
+    )
     label = clean(circuit.spec.label or "")
     title = " ".join(filter(None, (str(circuit.number), breaker_text(circuit.item), phase, label)))
     return Group("branch", tuple(shapes), f"{title} ({clean(circuit.item.model)})")

@@ -97,7 +97,7 @@ def _table(name: str, targets: Mapping[str, tuple[str, Corners]]) -> Table:
 
 
 def _refuse_covered(places: Places, sheets: Mapping[str, SheetXml]) -> None:
-    """Refuse cells that a merged area covers: what is written there is never seen."""
+    """Refuse cells that a merged area covers, and those that two names want."""
     wanted = [(name, sheet, cell) for name, (sheet, cell) in places.cells.items()]
     wanted += [
         (table.name, table.sheet, (row, column))
@@ -110,6 +110,12 @@ def _refuse_covered(places: Places, sheets: Mapping[str, SheetXml]) -> None:
         for name, sheet, cell in wanted
         if any(_covers(area, cell) for area in sheets[sheet].merges)
     ]
+    owners: dict[tuple[str, Cell], str] = {}
+    for name, sheet, cell in wanted:
+        other = owners.setdefault((sheet, cell), name)
+        if other != name:
+            target = f"{sheet}!{cell_name(cell)}"
+            problems.append(Notice("FORM_NAMES_SHARED", {"names": [other, name], "target": target}))
     if problems:
         raise KisError(*problems)
 

@@ -17,7 +17,8 @@ _PARTS = re.compile(
 )
 _MACROS = b"macroenabled"
 _FORMULA = re.compile(
-    r"\[\d+\]|\b(WEBSERVICE|RTD|CALL|REGISTER(\.ID)?|EXEC|DDE)\s*\(|\|\s*'", re.IGNORECASE
+    r"\[[^\]]*\][^!']*'?!|\[\d+\]|\b(WEBSERVICE|RTD|CALL|REGISTER(\.ID)?|EXEC|DDE)\s*\(|\|\s*'",
+    re.IGNORECASE,
 )
 _LINK_SCHEMES = frozenset({"http", "https", "mailto"})
 _TYPES = "[Content_Types].xml"

@@ -1,7 +1,7 @@
 """The quotation as a PDF: PDF/A-2a and PDF/UA-1, set by typst in Pretendard.
 
 User data reaches the templates as JSON through `sys.inputs` only and is never part of their
-source. A character that the font cannot set is printed as □ and reported, so that lint can say so.
+source. A character that the font cannot set is printed as □, which lint finds and tells.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import cache
 from pathlib import Path
@@ -25,7 +24,7 @@ from kis_estimator.documents.pdf.glyphs import FONTS, printable
 if TYPE_CHECKING:
     from kis_estimator.documents.sheet import Quotation
 
-__all__ = ["PdfDocument", "render_pdf"]
+__all__ = ["render_pdf"]
 
 TEMPLATES: Final = Path(__file__).parents[1] / "templates"
 _STANDARDS: Final[list[typst.PDFStandard]] = ["a-2a", "ua-1"]
@@ -34,16 +33,7 @@ _DOCUMENTS_REMEMBERED: Final = 11
 _PAGE_COUNT = re.compile(rb"/Type\s*/Pages\s*/Count (\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class PdfDocument:
-    """The file, its number of pages, and the characters that are printed as □."""
-
-    data: bytes
-    pages: int
-    missing: tuple[str, ...]
-
-
-def render_pdf(quotation: Quotation, drawings: Sequence[str]) -> PdfDocument:
+def render_pdf(quotation: Quotation, drawings: Sequence[str]) -> bytes:
     """Set the quotation; `drawings` holds the arrangement of each panel as SVG, in order.
 
     The same quotation and drawings give the same bytes.
@@ -51,8 +41,8 @@ def render_pdf(quotation: Quotation, drawings: Sequence[str]) -> PdfDocument:
     if len(drawings) != len(quotation.panels):
         raise ValueError(f"{len(drawings)} drawings for {len(quotation.panels)} panels")
     text = json.dumps(content(quotation), ensure_ascii=False)
-    [text], missing = printable([text])
-    pictures, undrawn = printable(drawings, drawn=True)
+    [text], _ = printable([text])
+    pictures, _ = printable(drawings, drawn=True)
     inputs = {
         "content": text,
         "seal": json.dumps(list(quotation.supplier.seal or b"")),
@@ -64,10 +54,9 @@ def render_pdf(quotation: Quotation, drawings: Sequence[str]) -> PdfDocument:
     count = _PAGE_COUNT.search(data)
     if count is None:
         raise RuntimeError("the PDF has no page tree")
-    pages = int(count[1])
-    if pages > _PAGES_TO_REMEMBER:
+    if int(count[1]) > _PAGES_TO_REMEMBER:
         _forget()
-    return PdfDocument(data, pages, tuple(sorted(missing | undrawn)))
+    return data
 
 
 def _compile(inputs: dict[str, str], timestamp: datetime) -> bytes:

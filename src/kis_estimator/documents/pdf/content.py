@@ -32,7 +32,7 @@ _NAME_SIZE, _LONG_NAME_SIZE = 15, 11
 _LARGE_ROOM = 30.0
 _SHA_LINE = 32
 _DIGITS_AFTER_POINT = 2
-_SYMBOLS = {"pass": "○", "fail": "×", "not_verified": "△"}
+_SYMBOLS = {"pass": "○", "fail": "×", "not_verified": "△", "exceeded": "▲"}
 _VERDICT = ("check_status", "check_figure", "check_limit", "check_source")
 _LABELS = (
     "quotation_title", "honorific", "greeting", "quotation_number", "quotation_date",
@@ -217,6 +217,12 @@ def _loads(panel: PanelTable, words: Texts) -> Content:
     figures = {phase: f"{sums[phase]:,.{digits}f}" for phase in phases}
     return {
         "title": flow(say(words, "panel_loads", name=panel.name)),
+        "count": say(words, "panel_count", quantity=panel.quantity),
+        "continued": say(
+            words,
+            "continued",
+            name=shorten(say(words, "panel_loads", name=panel.name), _CONTINUED_ROOM),
+        ),
         "together": sum(map(_lines, loads.rows)) <= _LINES_TOGETHER,
         "columns": [words["single_phase_sum"]]
         if loads.single_phase

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kis_estimator.documents.checks import CheckRow, Status
     from kis_estimator.documents.xlsx.book import Book
 
-_WIDTHS = (22, 36, 11, 12, 12, 31)
+_WIDTHS = (9, 40, 20, 12, 12, 31)
 _CLAUSE, _ITEM, _STATUS, _FIGURE, _LIMIT, _SOURCE = range(6)
 _LABELS = (
     "check_clause", "check_item", "check_status", "check_figure", "check_limit", "check_source",
@@ -25,6 +25,7 @@ _STATUSES: Mapping[Status, str] = {
     "pass": "status_pass",
     "fail": "status_fail",
     "not_verified": "status_not_verified",
+    "exceeded": "status_exceeded",
 }
 _RESULTS = "KIS_CheckResults"
 
@@ -61,14 +62,15 @@ def write_checks(book: Book) -> None:
 def _write_check(book: Book, sheet: Worksheet, row: int, check: CheckRow) -> None:
     styles = book.styles
     status = book.quotation.words[_STATUSES[check.status]]
-    size = ("code",) if check.section == "gate" else ()
-    sheet.write_string(row, _CLAUSE, check.clause, styles("cell", "indent", "shrink", *size))
+    clause = "" if check.section == "gate" else check.clause
+    sheet.write_string(row, _CLAUSE, clause, styles("cell", "indent", "shrink"))
     sheet.write_string(row, _ITEM, check.item, styles("cell", "indent", "wrap"))
-    sheet.write_string(row, _STATUS, status, styles("cell", "center", "bold"))
+    sheet.write_string(row, _STATUS, status, styles("cell", "center", "bold", "wrap"))
     sheet.write_string(row, _FIGURE, check.figure, styles("cell", "center", "shrink"))
     sheet.write_string(row, _LIMIT, check.limit, styles("cell", "center", "shrink"))
     sheet.write_string(row, _SOURCE, check.source, styles("cell", "indent", "wrap"))
-    cells = ((check.item, _WIDTHS[_ITEM]), (check.source, _WIDTHS[_SOURCE]))
+    texts = (_ITEM, check.item), (_STATUS, status), (_SOURCE, check.source)
+    cells = [(text, _WIDTHS[column]) for column, text in texts]
     sheet.set_row(row, row_height(cells, _ROW))
 
 
@@ -79,12 +81,14 @@ def _write_counts(book: Book, sheet: Worksheet, rows: tuple[int, int]) -> int:
     book.name_range(_RESULTS, sheet, area)
     row = rows[1] + 1
     for status, key in _STATUSES.items():
+        count = sum(check.status == status for check in book.quotation.checks)
+        if not count and status == "exceeded":
+            continue
         word = f'"{words[key]}"'
         condition = {"type": "cell", "criteria": "==", "value": word, "format": styles.rule(status)}
         sheet.conditional_format(*area, condition)
         label = f"{words['checks_counts']}: {words[key]}"
         book.write_text(sheet, (row, 0, row, _ITEM), label, "cell", "center", "bold")
-        count = sum(check.status == status for check in book.quotation.checks)
         style = styles("cell", "center", "bold")
         book.write_formula(sheet, (row, _STATUS), f"COUNTIF({_RESULTS},{word})", count, style)
         book.write_text(sheet, (row, _FIGURE, row, _SOURCE), "", "cell")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from kis_estimator.documents.hangul import amount_in_hangul
-from kis_estimator.documents.lettering import shorten, text_width
+from kis_estimator.documents.lettering import text_width
 from kis_estimator.documents.texts import say
 from kis_estimator.documents.xlsx.style import BODY_SIZE, row_height
 from kis_estimator.documents.xlsx.summary import LINES_SUM, PANEL_COUNT
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 # Left: what is quoted to whom; a gap; right: the supplier.
 _WIDTHS = (11, 25, 10, 1.5, 12, 18, 20)
 _LEFT, _LEFT_VALUE, _HONORIFIC, _GAP, _RIGHT, _RIGHT_VALUE, _LAST = range(7)
-_ROW, _TITLE_ROW, _TOTAL_ROW, _GAP_ROW, _SEAL_ROW = 21, 46, 34, 10, 32
-_CUSTOMER_SIZE, _CONTACT_ROOM, _PORTION = 15, 20, 300
+_ROW, _TITLE_ROW, _TOTAL_ROW, _GAP_ROW, _SEAL_ROW, _MARK_ROW = 21, 46, 34, 10, 32, 20
+_CUSTOMER_SIZE, _CONTACT_ROOM, _PORTION = 15, 12, 300
 _SEAL_PIXELS, _INDENT_PIXELS, _PIXELS_PER_POINT = 48, 10, 96 / 72
 _PNG_SIZES = (16, 20)  # where a PNG says its width and height
 _HUNDRED = 100
@@ -45,7 +45,7 @@ def add_cover(book: Book) -> Worksheet:
 
 def write_cover(book: Book, sheet: Worksheet) -> None:
     """Fill the cover."""
-    row = book.write_mark(sheet, 0, _LAST)
+    row = _write_marks(book, sheet)
     book.write_text(sheet, (row, 0, row, _LAST), book.quotation.words["quotation_title"], "title")
     sheet.set_row(row, _TITLE_ROW)
     sheet.set_row(row + 1, _GAP_ROW)
@@ -55,6 +55,20 @@ def write_cover(book: Book, sheet: Worksheet) -> None:
     row = _write_totals(book, sheet, row)
     row = _write_terms(book, sheet, row + 1)
     book.set_print(sheet, row - 1, _LAST)
+
+
+def _write_marks(book: Book, sheet: Worksheet) -> int:
+    """Write side by side why this may not be sent; return the next row."""
+    quotation, words = book.quotation, book.quotation.words
+    if not quotation.supplier.placeholder:
+        return book.write_mark(sheet, 0, _LAST)
+    first = _GAP if quotation.sample else _LEFT
+    if quotation.sample:
+        area = (0, _LEFT, 0, _HONORIFIC)
+        book.write_text(sheet, area, words["sample_mark"], "mark", "shrink")
+    book.write_text(sheet, (0, first, 0, _LAST), words["placeholder_mark"], "mark", "shrink")
+    sheet.set_row(0, _MARK_ROW)
+    return 1
 
 
 def _write_supplier(book: Book, sheet: Worksheet, first: int) -> list[float]:
@@ -132,10 +146,11 @@ def _write_customer(book: Book, sheet: Worksheet, row: int, heights: Sequence[fl
     book.write_text(sheet, area, words["honorific"], "customer")
     greeting = words["greeting"]
     if quotation.contact:
-        name = shorten(quotation.contact, _CONTACT_ROOM)
-        greeting = f"{say(words, 'contact', name=name)}   {greeting}"
-    area = (top + 2, _LEFT, top + 2, _HONORIFIC)
-    book.write_text(sheet, area, greeting, "left", "shrink")
+        between = "   " if text_width(quotation.contact) <= _CONTACT_ROOM else "\n"
+        greeting = f"{say(words, 'contact', name=quotation.contact)}{between}{greeting}"
+    at = top + 2
+    sheet.set_row(at, row_height([(greeting, room + _WIDTHS[_HONORIFIC])], heights[at - row]))
+    book.write_text(sheet, (at, _LEFT, at, _HONORIFIC), greeting, "left", "wrap")
 
 
 def _write_amount(book: Book, sheet: Worksheet, row: int) -> int:

@@ -25,6 +25,7 @@ _RULES = {
     "pass": {"font_color": "#1B6E3A", "bg_color": "#E4F3E8"},
     "fail": {"font_color": _MARK, "bg_color": "#FBE4E2"},
     "not_verified": {"font_color": "#6B5B12", "bg_color": "#FAF3D6"},
+    "exceeded": {"font_color": _MARK, "bg_color": "#FAF3D6"},
 }
 
 _TRAITS: Mapping[str, Mapping[str, object]] = {
@@ -48,7 +49,6 @@ _TRAITS: Mapping[str, Mapping[str, object]] = {
     "hundredths": {"num_format": "#,##0.00_-", "align": "right"},
     "percent": {"num_format": '0.00"%"', "align": "center"},
     "shrink": {"shrink": True},
-    "code": {"font_size": 7},
     "note": {"font_size": 7, "font_color": _MUTED},
     "title": {"bold": True, "font_size": 26, "align": "center", "bottom": 6},
     "sheet_title": {"bold": True, "font_size": 18, "align": "center", "bottom": 6},
