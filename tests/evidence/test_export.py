@@ -64,6 +64,11 @@ def test_verify_says_withheld_and_not_missing(customer: Path, public: PublicKey)
     assert kinds["quotation.xlsx"] == "ok"
 
 
+def test_a_customers_pack_is_not_exported_again(customer: Path) -> None:
+    with evidence.open_pack(customer) as pack, pytest.raises(KisError, match="EXPORT_OF_CUSTOMER"):
+        evidence.export_for_customer(pack, io.BytesIO())
+
+
 def test_a_changed_customer_pack_is_caught(customer: Path, public: PublicKey) -> None:
     given = unzipped(customer.read_bytes())
 

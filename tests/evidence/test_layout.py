@@ -70,6 +70,7 @@ def test_what_differs_per_run_never_enters_the_manifest(name: str, runs: list[Es
         created_at="",
         engine_version="1",
         design_sha="",
+        estimate_sha="",
         result=runs[0].result,
     )
     with pytest.raises(ValueError, match="not for the manifest"):

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -75,6 +76,30 @@ def test_a_changed_file_outside_the_manifest_disagrees_with_the_sums(
 ) -> None:
     flip(folder / name)
     assert wrong(check(folder)) == {name: "changed", layout.SUMS: "changed"}
+
+
+def _forged_total(estimate: dict[str, Any]) -> None:
+    estimate["totals"]["total"] = 1
+
+
+def _forged_panels(estimate: dict[str, Any]) -> None:
+    estimate["panels"] = []
+
+
+def _forged_gate(estimate: dict[str, Any]) -> None:
+    estimate["gates"][0]["passed"] = False
+
+
+@pytest.mark.parametrize("forge", [_forged_total, _forged_panels, _forged_gate])
+def test_a_forged_estimate_with_new_sums_is_caught(
+    files: dict[str, bytes], tmp_path: Path, forge: Callable[[dict[str, Any]], None]
+) -> None:
+    estimate = json.loads(files[layout.ESTIMATE])
+    forge(estimate)
+    changed = evidence.with_sums({**files, layout.ESTIMATE: evidence.pretty(estimate)})
+    report = check(write(changed, tmp_path / "forged"))
+    assert wrong(report) == {layout.ESTIMATE: "changed"}
+    assert code(report, layout.ESTIMATE) == "VERIFY_ESTIMATE"
 
 
 def replace_in(path: Path, old: bytes, new: bytes) -> None:

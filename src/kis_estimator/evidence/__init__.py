@@ -11,7 +11,7 @@ from kis_estimator.evidence.envelope import Signer
 from kis_estimator.evidence.export import export, export_for_customer, new_file
 from kis_estimator.evidence.inputs import Inputs, RunOptions, input_files, read_inputs
 from kis_estimator.evidence.layout import complete_gate
-from kis_estimator.evidence.manifest import PackFacts, read_manifest
+from kis_estimator.evidence.manifest import PackFacts, estimate_sha, read_manifest
 from kis_estimator.evidence.pack import Pack, open_pack
 from kis_estimator.evidence.sealing import link_pack, seal_pack, with_sums
 from kis_estimator.evidence.stages import StageRecord, design_sha, quoted, stage_files
@@ -32,6 +32,7 @@ __all__ = [
     "complete_gate",
     "design_sha",
     "difference",
+    "estimate_sha",
     "export",
     "export_for_customer",
     "input_files",

@@ -47,8 +47,10 @@ def export_for_customer(pack: Pack, out: IO[bytes]) -> tuple[str, ...]:
     """Write the documents, manifest and signature of a pack as a zip; return what is withheld.
 
     The manifest goes on listing the withheld files, and `withheld.json` says which they are.
-    Raises EXPORT_FAULTY where the pack does not verify.
+    Raises EXPORT_FAULTY where the pack does not verify, EXPORT_OF_CUSTOMER where it is one already.
     """
+    if layout.WITHHELD in pack.digests:
+        raise KisError.of("EXPORT_OF_CUSTOMER")
     _require_sound(pack)
     given = {name for name in pack.digests if layout.for_customers(name)}
     withheld = tuple(sorted(pack.digests.keys() - layout.OUTSIDE - given))

@@ -20,13 +20,17 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackFacts:
-    """What the manifest says of a run; `result` holds the gates of every stage."""
+    """What the manifest says of a run; `result` holds the gates of every stage.
+
+    `estimate_sha` is `estimate_sha` of the EstimateResponse, which itself carries the evidenceSha.
+    """
 
     number: str
     revision: int
     created_at: str
     engine_version: str
     design_sha: str
+    estimate_sha: str
     result: EngineResult
 
 
@@ -36,6 +40,11 @@ class Manifest:
 
     digests: Mapping[str, str]
     predicate: Mapping[str, Json]
+
+
+def estimate_sha(estimate: Mapping[str, Json]) -> str:
+    """Return the SHA-256 of an EstimateResponse as if it did not know its evidenceSha yet."""
+    return sha256(canonical({**estimate, "evidenceSha": None}))
 
 
 def manifest_of(files: Mapping[str, bytes], facts: PackFacts) -> bytes:
@@ -61,6 +70,7 @@ def manifest_of(files: Mapping[str, bytes], facts: PackFacts) -> bytes:
                 "rulesSha": result.rules_sha,
                 "catalogSha": result.catalog_sha,
                 "designSha": facts.design_sha,
+                "estimateSha": facts.estimate_sha,
                 "gates": result.gates,
                 "totals": result.totals,
             },

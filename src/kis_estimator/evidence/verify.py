@@ -12,7 +12,7 @@ from kis_estimator.errors import KisError, Locale, Notice
 from kis_estimator.evidence import envelope, layout, names
 from kis_estimator.evidence.canonical import Json, read_object, sha256
 from kis_estimator.evidence.chain import ChainRecord, read_record
-from kis_estimator.evidence.manifest import Manifest, read_manifest
+from kis_estimator.evidence.manifest import Manifest, estimate_sha, read_manifest
 from kis_estimator.evidence.pack import WHOLE, Pack
 
 Kind = Literal["ok", "changed", "missing", "extra", "withheld", "unsafe", "unchecked"]
@@ -118,7 +118,7 @@ class _Check:
         self._files(manifest, withheld)
         self._parts(manifest)
         self._sums(manifest)
-        self._estimate()
+        self._estimate(manifest)
         self._signature()
         self._chain()
         return Report(
@@ -215,17 +215,21 @@ class _Check:
         if wrong:
             self.say(layout.SUMS, "changed", "VERIFY_SUMS_DIFFER", files=sorted(wrong))
 
-    def _estimate(self) -> None:
+    def _estimate(self, manifest: Manifest | None) -> None:
+        """Hold estimate.json against the hash that the manifest has of it."""
         data = self._read(layout.ESTIMATE)
         if data is None:
             return
         try:
-            stated = json.loads(data)["evidenceSha"]
+            estimate = json.loads(data)
+            stated, made = estimate["evidenceSha"], estimate_sha(estimate)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             self.say(layout.ESTIMATE, "changed", "VERIFY_BROKEN", reason=str(error))
             return
         if stated != self.evidence_sha:
             self.say(layout.ESTIMATE, "changed", "VERIFY_OTHER_MANIFEST")
+        elif manifest is not None and made != manifest.predicate.get("estimateSha"):
+            self.say(layout.ESTIMATE, "changed", "VERIFY_ESTIMATE")
 
     def _signature(self) -> None:
         name = layout.SIGNATURE

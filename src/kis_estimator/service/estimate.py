@@ -147,8 +147,8 @@ class _Run:
         """Return the files below `inputs/` and the documents."""
         return {**evidence.input_files(self.inputs, self.given), **self.documents}
 
-    def answer(self, findings: tuple[Finding, ...], evidence_sha: str | None) -> dict[str, Any]:
-        """Return the EstimateResponse."""
+    def answer(self, findings: tuple[Finding, ...]) -> dict[str, Any]:
+        """Return the EstimateResponse as far as it does not know its evidenceSha yet."""
         locale = self.result.request.locale
         entries = [
             DocumentEntry(
@@ -162,7 +162,7 @@ class _Run:
         more = (*_noticed(self.reading, locale), *findings)
         identity = _identity(self.inputs.options)
         made = response(self.result, identity, entries, self.header.design_sha, more)
-        return dict(evidence.plain({**made, "evidenceSha": evidence_sha}))
+        return dict(evidence.plain(made))
 
 
 def _later_stages(
@@ -181,7 +181,7 @@ def _later_stages(
     emit(Event("started", "lint"))
     files = {
         **run.given_files(),
-        ESTIMATE: evidence.pretty(run.answer((), None)),
+        ESTIMATE: evidence.pretty(run.answer(())),
         QUOTED: evidence.pretty(quoted),
     }
     outcomes["lint"] = announced(lint_stage(files), emit)
@@ -210,17 +210,19 @@ def _sealed(
 ) -> Estimate:
     """Put the pack together: its files, manifest, signature, sums."""
     identity = _identity(run.inputs.options)
+    findings = tuple(found for made in outcomes.values() for found in made.findings)
+    answer = run.answer(findings)
     facts = evidence.PackFacts(
         number=identity.number,
         revision=identity.revision,
         created_at=identity.created_at,
         engine_version=__version__,
         design_sha=run.header.design_sha,
+        estimate_sha=evidence.estimate_sha(answer),
         result=run.result,
     )
     pack = evidence.seal_pack(files, facts, signer)
-    findings = tuple(found for made in outcomes.values() for found in made.findings)
-    answer = run.answer(findings, pack.evidence_sha)
+    answer["evidenceSha"] = pack.evidence_sha
     clock.lap("evidence")
     beside = {
         ESTIMATE: evidence.pretty(answer),

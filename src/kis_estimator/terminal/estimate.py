@@ -135,7 +135,8 @@ def print_lint(outcome: Outcome, locale: Locale) -> None:
     console = stdout()
     for finding in outcome.findings:
         message = Notice(finding.code, finding.figures).explained(locale)
-        print_line(console, message, say("SEVERITY_violation", locale), "bold red")
+        label = say(f"SEVERITY_{finding.severity}", locale)
+        print_line(console, message, label, _SEVERITY_STYLE[finding.severity])
     console.print(_gate_table([plain(gate) for gate in outcome.gates], locale))
 
 
