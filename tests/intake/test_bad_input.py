@@ -279,20 +279,18 @@ def test_messages_read_well(vocabulary: Vocabulary) -> None:
 # ---------------------------------------------------------------- what steers a terminal
 
 
-def told(reading: Reading) -> str:
-    """Return everything of a reading that reaches a terminal or a document."""
+def steers_nothing(reading: Reading) -> bool:
+    """Return whether all of a reading that reaches a terminal or a document is plain text."""
     notices = (*reading.errors, *reading.warnings, *reading.skipped)
     messages = [f"{n.message()} {n.hint()} {n.sheet} {n.text}" for n in notices]
-    return "".join([*messages, repr(reading.request).replace("\\", ""), *map(str, reading.fates)])
-
-
-def renamed(name: str, part: bytes) -> bytes:
-    return part.replace(b"@9b@", "\x9b".encode()) if name == "xl/workbook.xml" else part
+    request = dump_request(reading.request) if reading.request else {}
+    written = json.dumps(request, ensure_ascii=False)  # writes C0 controls as escapes
+    return "\\" not in written and "".join([*messages, written]).isprintable()
 
 
 def coloured(name: str, part: bytes) -> bytes:
     """Write the marks of a cell as characters: ESC as Excel escapes it, the others as they are."""
-    if not name.endswith((".xml",)):
+    if not name.endswith(".xml"):
         return part
     marks = {b"@esc@": b"_x001B_", b"@9b@": "\x9b".encode(), b"@rlo@": "\u202e".encode()}
     for mark, char in marks.items():
@@ -316,7 +314,7 @@ def test_a_workbook_steers_no_terminal(vocabulary: Vocabulary) -> None:
     assert panel.source.sheet == "T1"
     assert [b.label for b in panel.breakers] == [None, "전등 A"]
     assert codes(reading.warnings) == [("ROW_UNKNOWN", 5)]
-    assert told(reading).isprintable()
+    assert steers_nothing(reading)
 
 
 @pytest.mark.parametrize("filename", ["t\x1b[31m\u202e.csv", "t\x9b.txt"])
@@ -327,11 +325,11 @@ def test_texts_and_their_names_steer_no_terminal(filename: str, vocabulary: Voca
     reading = read(text.encode(), filename, vocabulary)
     assert reading.request is not None
     assert reading.warnings
-    assert told(reading).isprintable()
+    assert steers_nothing(reading)
 
 
 def test_what_is_read_is_a_request_that_is_taken(vocabulary: Vocabulary) -> None:
-    data = repacked(book({"@9b@": GOOD[:1] + GOOD[2:]}), renamed)
+    data = repacked(book({"@9b@": GOOD[:1] + GOOD[2:]}), coloured)
     reading = read(data, "a.xlsx", vocabulary)
     assert reading.request is not None
     assert parse_request(json.dumps(dump_request(reading.request)).encode()) == reading.request

@@ -38,6 +38,7 @@ WORKBOOK, PDF, FORM = "quotation.xlsx", "quotation.pdf", "form.xlsx"
 ESTIMATE, QUOTED = "estimate.json", "evidence/4-format/input.json"
 REQUEST, COMPANY = "inputs/request.json", "inputs/company.toml"
 GIVEN_FORM, DRAWINGS = "inputs/form.xlsx", "drawings/"
+FORMAT_OUTPUT = "evidence/4-format/output.json"
 KINDS = ("outline", "arrangement", "single-line")
 FORMATS = ("svg", "dxf")
 _DRAWING = re.compile(rf"{DRAWINGS}(\d{{2,}})-.+-({'|'.join(KINDS)})\.({'|'.join(FORMATS)})")
@@ -53,7 +54,9 @@ def is_wanted(name: str) -> bool:
     return name.startswith(DRAWINGS) or name in _WANTED
 
 
-_WANTED = frozenset({WORKBOOK, PDF, FORM, ESTIMATE, QUOTED, REQUEST, COMPANY, GIVEN_FORM})
+_WANTED = frozenset(
+    {WORKBOOK, PDF, FORM, ESTIMATE, QUOTED, FORMAT_OUTPUT, REQUEST, COMPANY, GIVEN_FORM}
+)
 
 
 class _MissingFileError(Exception):

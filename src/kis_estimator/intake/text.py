@@ -26,7 +26,7 @@ from kis_estimator.intake.tokens import fold, tokenize, without_ordinal
 from kis_estimator.intake.vocabulary import Vocabulary
 from kis_estimator.intake.wishes import Wishes, wish_notices, wish_warnings
 
-MAX_PHRASES = 3000
+MAX_PHRASES = 2000
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -9,8 +10,17 @@ from pathlib import Path
 
 from kis_estimator.documents.cover import check_cover, cover_gate, finding
 from kis_estimator.documents.lint import CHECKS as LINT_CHECKS
-from kis_estimator.documents.lint import DRAWINGS, FORM, PDF, WORKBOOK, is_wanted, lint, lint_gate
-from kis_estimator.documents.ooxml.contents import WrittenWorkbook
+from kis_estimator.documents.lint import (
+    DRAWINGS,
+    FORM,
+    FORMAT_OUTPUT,
+    PDF,
+    WORKBOOK,
+    is_wanted,
+    lint,
+    lint_gate,
+)
+from kis_estimator.documents.ooxml.contents import Contents, Formula, WrittenWorkbook
 from kis_estimator.documents.recalculation import FormatReport, check_workbook
 from kis_estimator.documents.sheet import Quotation
 from kis_estimator.engine.model import Finding, Gate, Severity
@@ -40,18 +50,42 @@ def format_stage(
     }
     made = reports.values()
     hashes = {path: sha256(book.data) for path, book in workbooks.items()}
+    unverified = [plain(notice) for report in made for notice in report.unverified]
     output = {
         "workbooks": hashes,
+        "contents": {path: _contents_json(book.contents) for path, book in workbooks.items()},
         "problems": [plain(notice) for report in made for notice in report.problems],
-        "unverified": [plain(notice) for report in made for notice in report.unverified],
+        "unverified": unverified,
     }
     metrics = {
         "formulas": sum(report.formulas for report in made),
         "names": sum(report.names for report in made),
-        "unverified": len(output["unverified"]),
+        "unverified": len(unverified),
     }
     record = StageRecord(quoted, output, metrics)
     return Outcome(_format_gates(made), tuple(_format_findings(reports, locale)), record)
+
+
+def _contents_json(contents: Contents) -> dict[str, list[list[str]]]:
+    """Return the formulas and names that a workbook was written with."""
+    return {
+        "formulas": [[*place, formula.text] for place, formula in contents.formulas.items()],
+        "names": [[*name, refers_to] for name, refers_to in contents.names.items()],
+    }
+
+
+def _contents_of(files: Mapping[str, bytes], path: str) -> Contents | None:
+    """Return what a workbook was written with, as its run recorded it; None where it cannot be had.
+
+    What is recorded in another form than ours is no record.
+    """
+    try:
+        made = json.loads(files[FORMAT_OUTPUT])["contents"][path]
+        formulas = {(sheet, cell): Formula(text) for sheet, cell, text in made["formulas"]}
+        names = {(sheet, name): target for sheet, name, target in made["names"]}
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return None
+    return Contents(formulas, names)
 
 
 def _format_gates(reports: Iterable[FormatReport]) -> tuple[Gate, ...]:
@@ -142,8 +176,14 @@ def lint_folder(source: Path, locale: Locale) -> Outcome:
             for problem in pack.problems
         )
     outcome = lint_stage(files, locale)
-    reports = {path: check_workbook(files[path]) for path in (WORKBOOK, FORM) if path in files}
-    errors = (*refused, *outcome.findings)
+    written = {path: _contents_of(files, path) for path in (WORKBOOK, FORM) if path in files}
+    reports = {path: check_workbook(files[path], made) for path, made in written.items()}
+    unknown = tuple(
+        finding("violation", "LINT_STRUCTURE", {"path": f"{FORMAT_OUTPUT} ({path})"}, locale)
+        for path, made in written.items()
+        if made is None
+    )
+    errors = (*refused, *unknown, *outcome.findings)
     findings = (*_format_findings(reports, locale), *errors)
     return Outcome((*_format_gates(reports.values()), lint_gate(errors)), findings, outcome.record)
 
