@@ -132,12 +132,24 @@ def pdf_facts(data: bytes) -> PdfFacts:
         for page in document:
             text = page.get_textpage()
             pages.append(squeezed(text.get_text_range()))
-            for item in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_TEXT]):
-                font = pdfium.FPDFTextObj_GetFont(item.raw)
+            for font in _fonts(page.raw):
                 fonts[_font_name(font)] = bool(pdfium.FPDFFont_GetIsEmbedded(font))
     finally:
         document.close()
     return PdfFacts(tuple(pages), fonts)
+
+
+def _fonts(page: Any) -> Iterator[Any]:  # noqa: ANN401 - handles of the library
+    """Yield each font of a page once."""
+    seen: set[int] = set()
+    for index in range(pdfium.FPDFPage_CountObjects(page)):
+        item = pdfium.FPDFPage_GetObject(page, index)
+        if pdfium.FPDFPageObj_GetType(item) == pdfium.FPDF_PAGEOBJ_TEXT:
+            font = pdfium.FPDFTextObj_GetFont(item)
+            address = ctypes.addressof(font.contents)
+            if address not in seen:
+                seen.add(address)
+                yield font
 
 
 def _font_name(font: Any) -> str:  # noqa: ANN401 - a handle of the library

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from kis_estimator.engine.units import camel, json_number
@@ -24,19 +25,23 @@ def plain(value: object) -> Json:
     >>> plain({"a_mm": Decimal("3.80"), "b": (Decimal("2.0"), None)})
     {'a_mm': 3.8, 'b': [2, None]}
     """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            camel(item.name): plain(getattr(value, item.name)) for item in dataclasses.fields(value)
-        }
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
     if isinstance(value, Decimal):
         return json_number(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {key: plain(getattr(value, name)) for name, key in _fields(type(value))}
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+@cache
+def _fields(kind: type[Any]) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a dataclass, each with its name in JSON."""
+    return tuple((item.name, camel(item.name)) for item in dataclasses.fields(kind))
 
 
 def canonical(value: object) -> bytes:
