@@ -198,6 +198,14 @@ def test_validate_prints_json_alone_also_on_exit_2(tmp_path: Path) -> None:
     assert "75" in response["errors"][0]["message"]
 
 
+def test_a_customer_that_is_no_valid_text_is_refused(examples: Path, tmp_path: Path) -> None:
+    schedule = examples / "05_request.txt"
+    done = kis("estimate", schedule, "-o", tmp_path / "out", "--customer", "A\udcffB")
+    assert done.returncode == 2
+    assert b"TEXT_ENCODING" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_validate_of_a_missing_file_prints_json_too(tmp_path: Path) -> None:
     done = kis("validate", tmp_path / "no.csv", "--json")
     assert done.returncode == 2

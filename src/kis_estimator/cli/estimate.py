@@ -92,8 +92,8 @@ def estimate(
             date=chosen,
             reading_locale=documents_in or "ko-KR",
             locale=documents_in,
-            customer=customer,
-            project=project,
+            customer=_text(customer),
+            project=_text(project),
             brand=_brand(brand, engine.catalog.brands),
             accept_proposed_main=accept_proposed_main,
             production=settings.production,
@@ -246,6 +246,13 @@ def _date(text: str | None) -> date:
     if day is None or not _DATE.fullmatch(text):
         raise KisError.of("DATE_INVALID", text=text)
     return day
+
+
+def _text(text: str | None) -> str | None:
+    """Return a text of the caller. Raises TEXT_ENCODING where the terminal sent no valid text."""
+    if text is not None and any("\ud800" <= char <= "\udfff" for char in text):
+        raise KisError.of("TEXT_ENCODING")
+    return text
 
 
 def _checked(number: str | None) -> str | None:
