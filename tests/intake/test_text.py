@@ -1,6 +1,5 @@
 """Free text: sentences, lists, several panels, wishes."""
 
-
 import pytest
 from tests.intake.books import codes
 
@@ -223,9 +222,7 @@ def test_the_largest_text_is_read(pattern: str, vocabulary: Vocabulary) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["(", "4P "])
-def test_one_line_of_the_largest_text_is_refused(
-    pattern: str, vocabulary: Vocabulary
-) -> None:
+def test_one_line_of_the_largest_text_is_refused(pattern: str, vocabulary: Vocabulary) -> None:
     reading = read_text(pattern * (90_000 // len(pattern)), vocabulary)
     assert codes(reading.errors) == [("CELL_TOO_LONG", 1)]
 
