@@ -25,6 +25,8 @@ _FIELDS = {
     "acceptProposedMain": (bool,),
     "production": (bool,),
     "upload": (str,),
+    "id": (str, type(None)),
+    "createdAt": (str, type(None)),
 }
 _LOCALES: Mapping[str, Locale] = {locale: locale for locale in get_args(Locale)}
 
@@ -33,7 +35,9 @@ _LOCALES: Mapping[str, Locale] = {locale: locale for locale in get_args(Locale)}
 class RunOptions:
     """What the caller set beside the schedule; `reading_locale` is the language it was read in.
 
-    In `production` a placeholder of the supplier or a sample price fails the cover.
+    In `production` a placeholder of the supplier or a sample price fails the cover. A service names
+    its own `estimate_id` (a UUID) and `created_at` (UTC, ISO 8601 with Z); without them the id
+    follows from number and revision, and the estimate is as old as its date.
     """
 
     number: str
@@ -46,6 +50,8 @@ class RunOptions:
     brand: str | None = None
     accept_proposed_main: bool = False
     production: bool = False
+    estimate_id: str | None = None
+    created_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +86,8 @@ def input_files(inputs: Inputs, request: Json) -> dict[str, bytes]:
         "acceptProposedMain": options.accept_proposed_main,
         "production": options.production,
         "upload": inputs.upload_name,
+        "id": options.estimate_id,
+        "createdAt": options.created_at,
     }
     files = {
         layout.upload_path(inputs.upload_name): inputs.upload,
@@ -135,6 +143,8 @@ def _options(data: bytes) -> tuple[RunOptions, str]:
             brand=table["brand"],
             accept_proposed_main=table["acceptProposedMain"],
             production=table["production"],
+            estimate_id=table["id"],
+            created_at=table["createdAt"],
         )
     except (KeyError, ValueError) as error:
         raise KisError.of("PACK_OPTIONS", file=layout.OPTIONS, reason=str(error)) from error

@@ -278,13 +278,14 @@ def _with_options(request: EstimateRequest, options: RunOptions) -> EstimateRequ
 
 
 def _identity(options: RunOptions) -> Identity:
-    """Return the identity of a run: its id is the UUIDv5 of number and revision."""
-    created = datetime.combine(options.date, datetime.min.time(), SEOUL).astimezone(UTC)
+    """Return the identity of a run, as the caller gave it or made of number, revision and date."""
+    own_id = str(uuid.uuid5(_NAMESPACE, f"{options.number}/{options.revision}"))
+    midnight = datetime.combine(options.date, datetime.min.time(), SEOUL).astimezone(UTC)
     return Identity(
-        id=str(uuid.uuid5(_NAMESPACE, f"{options.number}/{options.revision}")),
+        id=options.estimate_id or own_id,
         number=options.number,
         revision=options.revision,
-        created_at=created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created_at=options.created_at or midnight.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
 
