@@ -131,6 +131,10 @@ class KisError(Exception):
         super().__init__(", ".join(notice.code for notice in notices))
         self.notices = notices
 
+    def __reduce__(self) -> tuple[type[KisError], tuple[Notice, ...]]:
+        """Travel between processes with the notices, not with the text of their codes."""
+        return type(self), self.notices
+
     @classmethod
     def of(cls, code: str, **params: object) -> KisError:
         """Return the error of one code with its parameters."""

@@ -268,11 +268,14 @@ create table estimator.idempotency_keys (
   org_id uuid not null references shared.organisations,
   key text not null check (char_length(key) between 1 and 255),
   request_sha text not null check (request_sha ~ '^[0-9a-f]{64}$'),
-  quote_id uuid,
+  quote_id uuid not null,
   created_at timestamptz not null default now(),
   primary key (org_id, key),
   foreign key (quote_id, org_id) references estimator.quotes (id, org_id) on delete cascade
+    deferrable initially deferred
 );
+comment on table estimator.idempotency_keys is
+  'The key is taken before its quote is written, so that equal calls wait for the first.';
 create index idempotency_keys_age on estimator.idempotency_keys (created_at);
 create index idempotency_keys_quote on estimator.idempotency_keys (quote_id);
 

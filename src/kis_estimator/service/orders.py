@@ -1,0 +1,194 @@
+"""What a caller orders: an estimate or a revision of one, answered before it is worked out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from kis_estimator import intake
+from kis_estimator.engine.model import EstimateRequest
+from kis_estimator.errors import KisError, Locale, say
+from kis_estimator.evidence import plain, pretty, sha256
+from kis_estimator.service.clock import today
+from kis_estimator.service.pricebook import PriceBook
+from kis_estimator.store import estimates, queue
+from kis_estimator.store.sql import Conn, Row
+
+API = "/v1/estimate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderOptions:
+    """What the caller set beside the schedule, as on the command line."""
+
+    reading_locale: Locale = "ko-KR"
+    locale: Locale | None = None
+    customer: str | None = None
+    project: str | None = None
+    brand: str | None = None
+    accept_proposed_main: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A schedule that could be read, with the price book it was read with."""
+
+    filename: str
+    content: bytes
+    options: OrderOptions
+    request: EstimateRequest
+    book: PriceBook
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash by which equal orders are known."""
+        options = pretty({**asdict(self.options), "filename": self.filename})
+        return sha256(options + self.content)
+
+
+def order_of(filename: str, content: bytes, options: OrderOptions, book: PriceBook) -> Order:
+    """Return an order of a schedule. Raises everything that the schedule has wrong."""
+    reading = intake.read(
+        content, filename, book.engine.vocabulary, options.reading_locale, brand=options.brand
+    )
+    if reading.errors or reading.request is None:
+        raise KisError(*reading.errors)
+    return Order(
+        filename=filename, content=content, options=options, request=reading.request, book=book
+    )
+
+
+def place(conn: Conn, order: Order, key: str | None, trace_id: str | None) -> UUID:
+    """Take an order in: quote, first event and job in the caller's transaction; return its id.
+
+    With an idempotency key the same order again returns the first quote. Raises
+    IDEMPOTENCY_CONFLICT where the key was used for another order.
+    """
+    estimates.ensure_caller(conn)
+    quote_id = uuid4()
+    if key is not None:
+        earlier = estimates.claim_key(conn, key, order.sha256, quote_id)
+        if earlier is not None:
+            return earlier
+    estimates.add_quote(conn, _new_quote(order, quote_id), trace_id)
+    queue.as_login(conn)
+    queue.put_run(conn, quote_id)
+    return quote_id
+
+
+def revise(conn: Conn, base_id: UUID, order: Order, key: str | None, trace_id: str | None) -> UUID:
+    """Take in a revision of a quote, as `place` does; the quote stays in force until it is done.
+
+    Raises what `estimates.revisable` does.
+    """
+    estimates.ensure_caller(conn)
+    quote_id = uuid4()
+    if key is not None:
+        request_sha = sha256(f"{base_id} {order.sha256}".encode())
+        earlier = estimates.claim_key(conn, key, request_sha, quote_id)
+        if earlier is not None:
+            return earlier
+    base = estimates.revisable(conn, base_id)
+    estimates.add_quote(conn, _new_quote(order, quote_id), trace_id, base)
+    queue.as_login(conn)
+    queue.put_run(conn, quote_id)
+    return quote_id
+
+
+def _new_quote(order: Order, quote_id: UUID) -> estimates.NewQuote:
+    request, options = order.request, order.options
+    customer = dict(plain(request.customer))
+    if options.customer is not None:
+        customer["name"] = options.customer
+    locale = options.locale or request.locale
+    return estimates.NewQuote(
+        id=quote_id,
+        day=today(),
+        customer={name: value for name, value in customer.items() if value is not None},
+        project=request.project if options.project is None else options.project,
+        locale=locale,
+        catalog_version=order.book.version_id,
+        filename=order.filename,
+        content=order.content,
+        options=asdict(options),
+        first_event={"stage": "enclosure", "progress": 0, "message": say("RUN_QUEUED", locale)},
+    )
+
+
+# ---------------------------------------------------------------- answers
+
+
+def answer(row: Row) -> bytes:
+    """Return the EstimateResponse of a quote as JSON: what is sealed, and what has become of it."""
+    response: str | None = row["response"]
+    changing = {
+        "standing": row["standing"],
+        "revisedFrom": row["revised_from"] and str(row["revised_from"]),
+        "currentId": row["current_id"] and str(row["current_id"]),
+        "updatedAt": timestamp(row["updated_at"]),
+    }
+    if response is not None:
+        more = {**changing, "evidenceUrl": f"{API}/{row['id']}/evidence"}
+        return (response.rstrip().removesuffix("}") + "," + _json(more)[1:]).encode()
+    return _json({**_unfinished(row), **changing}).encode()
+
+
+def _unfinished(row: Row) -> dict[str, Any]:
+    """Return the EstimateResponse of a quote that is not worked out, or could not be."""
+    return {
+        "id": str(row["id"]),
+        "number": row["number"],
+        "revision": row["revision"],
+        "status": row["status"],
+        "customer": row["customer"],
+        "project": row["project"],
+        "currency": "KRW",
+        "totals": None,
+        "panels": [],
+        "gates": [],
+        "gatesPassed": None,
+        "findings": [],
+        "documents": [],
+        "designSha": None,
+        "evidenceSha": None,
+        "ruleSet": None,
+        "catalogSha": None,
+        "createdAt": timestamp(row["created_at"]),
+        "error": row["error"],
+    }
+
+
+def first_answer(row: Row) -> bytes:
+    """Return the EstimateResponse as it was when the quote was ordered, however far it is now."""
+    ordered = {
+        **row,
+        "status": "pending",
+        "standing": "proposed" if row["revised_from"] else "current",
+        "response": None,
+        "error": None,
+        "updated_at": row["created_at"],
+        "current_id": row["revised_from"] or row["id"],
+    }
+    return answer(ordered)
+
+
+def sealed_response(response: Mapping[str, Any]) -> str:
+    """Return the part of a completed EstimateResponse that never changes, as it is stored."""
+    return _json({name: value for name, value in response.items() if name != "updatedAt"})
+
+
+def timestamp(moment: datetime) -> str:
+    """Return a time in UTC, ISO 8601 with Z.
+
+    >>> timestamp(datetime(2026, 1, 31, 9, 30, 1, 250000, tzinfo=UTC))
+    '2026-01-31T09:30:01.250000Z'
+    """
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,185 @@
+"""Estimates in child processes: one per core, limited in time and memory, replaced when they die.
+
+A child works in a folder of its run: it appends what happens to a file and leaves the pack as
+another, so that a child that dies holds no lock and no half-read pipe of its siblings.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import json
+import multiprocessing
+import resource
+import signal
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import TimeoutError as RunTimeout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from kis_estimator.documents.lint import ESTIMATE
+from kis_estimator.engine.pipeline import STAGES, Event
+from kis_estimator.errors import KisError, Locale, say
+from kis_estimator.evidence import Inputs, plain
+from kis_estimator.evidence.archive import write_zip
+from kis_estimator.service.engine import engine_of
+from kis_estimator.service.estimate import estimate
+from kis_estimator.store.estimates import Happened
+
+EmitAll = Callable[[list[Happened]], None]
+
+_RUNS_PER_CHILD = 100
+_POLL_SEC = 0.05
+_EVENTS, _PACK = "events.jsonl", "pack.zip"
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a run made: its EstimateResponse, the documents' bytes by path, the pack as a zip."""
+
+    response: dict[str, Any]
+    documents: dict[str, bytes]
+    pack: bytes
+
+
+@dataclass(slots=True)
+class Runner:
+    """The child processes. `close` waits for running estimates, `kill` does not."""
+
+    processes: int
+    timeout_sec: float
+    memory_bytes: int
+    signing_key: Path | None
+    _pool: ProcessPool
+
+    @classmethod
+    def start(
+        cls, processes: int, timeout_sec: float, memory_bytes: int, signing_key: Path | None
+    ) -> Runner:
+        """Start the pool; children are forked from a server that has everything imported."""
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        pool = ProcessPool(
+            max_workers=processes,
+            max_tasks=_RUNS_PER_CHILD,
+            initializer=_prepare,
+            initargs=[memory_bytes],
+            context=context,
+        )
+        return cls(processes, timeout_sec, memory_bytes, signing_key, pool)
+
+    def run(self, inputs: Inputs, locale: Locale, emit: EmitAll) -> Made:
+        """Run an estimate in a child and pass on what happens in it, in batches.
+
+        Raises what the input has wrong; RUN_TIMEOUT; RUN_CRASHED where the child died.
+        """
+        with tempfile.TemporaryDirectory(prefix="kis-run-") as folder:
+            place = Path(folder)
+            (place / _EVENTS).touch()
+            future = self._pool.schedule(
+                _run, [inputs, locale, self.signing_key, folder], timeout=self.timeout_sec
+            )
+            try:
+                with (place / _EVENTS).open(encoding="utf-8") as events:
+                    while not future.done():
+                        _pass_on(events, emit)
+                        time.sleep(_POLL_SEC)
+                    future.result()
+                    _pass_on(events, emit)
+            except RunTimeout:
+                raise KisError.of("RUN_TIMEOUT", seconds=int(self.timeout_sec)) from None
+            except (ProcessExpired, MemoryError) as error:
+                raise KisError.of("RUN_CRASHED", reason=type(error).__name__) from error
+            except BaseException:
+                future.cancel()  # type: ignore[no-untyped-call] # pebble leaves it so
+                raise
+            return _made((place / _PACK).read_bytes())
+
+    def close(self) -> None:
+        """Take no more runs, wait for those that run, end the children."""
+        self._pool.close()  # type: ignore[no-untyped-call] # as above
+        self._pool.join()
+
+    def kill(self) -> None:
+        """End the children and what they run."""
+        self._pool.stop()  # type: ignore[no-untyped-call] # as above
+        self._pool.join()
+
+
+def _made(pack: bytes) -> Made:
+    with zipfile.ZipFile(io.BytesIO(pack)) as files:
+        response = json.loads(files.read(ESTIMATE))
+        names = (ESTIMATE, *(entry["path"] for entry in response["documents"]))
+        return Made(response, {name: files.read(name) for name in names}, pack)
+
+
+def _pass_on(events: io.TextIOWrapper, emit: EmitAll) -> None:
+    lines = list(_whole_lines(events))
+    if lines:
+        emit([Happened(e["kind"], e["data"], datetime.fromisoformat(e["at"])) for e in lines])
+
+
+def _whole_lines(events: io.TextIOWrapper) -> Iterator[Any]:
+    while True:
+        start = events.tell()
+        line = events.readline()
+        if not line.endswith("\n"):
+            events.seek(start)
+            return
+        yield json.loads(line)
+
+
+# ---------------------------------------------------------------- in the child
+
+
+def _prepare(memory_bytes: int) -> None:
+    """Limit a child, and let it end with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent drains; a terminal signals all
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _run(inputs: Inputs, locale: Locale, signing_key: Path | None, folder: str) -> None:
+    place = Path(folder)
+    signer = None
+    if signing_key is not None:
+        from kis_estimator.evidence.keys import load_signing_key  # noqa: PLC0415 - slow to load
+
+        signer = load_signing_key(signing_key)
+    engine = engine_of(inputs.catalog, inputs.rules)
+    with (place / _EVENTS).open("a", encoding="utf-8", buffering=1) as events:
+
+        def emit(event: Event) -> None:
+            happened = streamed(event, locale)
+            at = datetime.now(UTC).isoformat()
+            events.write(json.dumps({**happened, "at": at}, ensure_ascii=False) + "\n")
+
+        made = estimate(inputs, engine, emit, signer)
+    with (place / _PACK).open("wb") as pack:
+        write_zip(pack, made.files, made.files.__getitem__)
+
+
+def streamed(event: Event, locale: Locale) -> dict[str, Any]:
+    """Return an event of the pipeline as it is streamed: kind and data.
+
+    `progress` runs from 0 to 1 over the whole run; the stages count alike.
+    """
+    if event.gate is not None:
+        return {"kind": "GATE_RESULT", "data": plain(event.gate)}
+    share = (STAGES.index(event.stage) + event.progress) / len(STAGES)
+    code = "STAGE_PANEL" if event.panel else f"STAGE_{event.kind.upper()}"
+    stage = say(f"STAGE_{event.stage.upper()}", locale)
+    message = say(code, locale, stage=stage, panel=event.panel or "")
+    data = {"stage": event.stage, "progress": round(share, 4), "message": message}
+    return {"kind": "PROGRESS", "data": data}
