@@ -92,8 +92,8 @@ def _error(notices: tuple[Notice, ...], locale: Locale) -> dict[str, Any]:
         for notice in notices
     ]
     details = [{k: v for k, v in one.items() if v is not None} for one in told]
-    first = {name: details[0][name] for name in ("code", "message", "hint") if name in details[0]}
-    return {**first, "details": details}
+    lead = {k: v for k, v in details[0].items() if k in {"code", "message", "hint"}}
+    return {**lead, "details": details}
 
 
 def _locale(claim: Claim) -> Locale:
