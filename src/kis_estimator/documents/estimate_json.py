@@ -52,7 +52,7 @@ def response(
         "currency": request.currency,
         "totals": result.totals,
         "panels": [_panel(panel) for panel in result.panels],
-        "gates": [_gate(gate) for gate in result.gates],
+        "gates": [gate_json(gate) for gate in result.gates],
         "gatesPassed": gates_passed(result.gates),
         "findings": [_finding(f) for f in (*more_findings, *result.findings, *findings)],
         "documents": list(documents),
@@ -109,7 +109,8 @@ def _phase(phase: PhaseBalance) -> dict[str, Any]:
     }
 
 
-def _gate(gate: Gate) -> dict[str, Any]:
+def gate_json(gate: Gate) -> dict[str, Any]:
+    """Return a gate as it stands in a response; without a basis where it has none."""
     fields = {
         "stage": gate.stage,
         "name": gate.name,

@@ -1,4 +1,4 @@
-"""Estimates in child processes: one per core, limited in time and memory, replaced when they die.
+"""Estimates in child processes, and what happens in them as it happens.
 
 A child works in a folder of its run: it appends what happens to a file and leaves the pack as
 another, so that a child that dies holds no lock and no half-read pipe of its siblings.
@@ -6,13 +6,8 @@ another, so that a child that dies holds no lock and no half-read pipe of its si
 
 from __future__ import annotations
 
-import ctypes
 import io
 import json
-import multiprocessing
-import resource
-import signal
-import sys
 import tempfile
 import time
 import zipfile
@@ -23,23 +18,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired
 
+from kis_estimator.documents.estimate_json import gate_json
 from kis_estimator.documents.lint import ESTIMATE
 from kis_estimator.engine.pipeline import STAGES, Event
 from kis_estimator.errors import KisError, Locale, say
 from kis_estimator.evidence import Inputs, plain
 from kis_estimator.evidence.archive import write_zip
+from kis_estimator.service.children import Children
 from kis_estimator.service.engine import engine_of
 from kis_estimator.service.estimate import estimate
 from kis_estimator.store.estimates import Happened
 
 EmitAll = Callable[[list[Happened]], None]
 
-_RUNS_PER_CHILD = 100
 _POLL_SEC = 0.05
 _EVENTS, _PACK = "events.jsonl", "pack.zip"
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +48,11 @@ class Made:
 
 @dataclass(slots=True)
 class Runner:
-    """The child processes. `close` waits for running estimates, `kill` does not."""
+    """Runs estimates in the children of a pool; packs are signed with the key in `signing_key`."""
 
-    processes: int
+    children: Children
     timeout_sec: float
-    memory_bytes: int
-    signing_key: Path | None
-    _pool: ProcessPool
-
-    @classmethod
-    def start(
-        cls, processes: int, timeout_sec: float, memory_bytes: int, signing_key: Path | None
-    ) -> Runner:
-        """Start the pool; children are forked from a server that has everything imported."""
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__])
-        pool = ProcessPool(
-            max_workers=processes,
-            max_tasks=_RUNS_PER_CHILD,
-            initializer=_prepare,
-            initargs=[memory_bytes],
-            context=context,
-        )
-        return cls(processes, timeout_sec, memory_bytes, signing_key, pool)
+    signing_key: Path | None = None
 
     def run(self, inputs: Inputs, locale: Locale, emit: EmitAll) -> Made:
         """Run an estimate in a child and pass on what happens in it, in batches.
@@ -85,9 +62,8 @@ class Runner:
         with tempfile.TemporaryDirectory(prefix="kis-run-") as folder:
             place = Path(folder)
             (place / _EVENTS).touch()
-            future = self._pool.schedule(
-                _run, [inputs, locale, self.signing_key, folder], timeout=self.timeout_sec
-            )
+            call = (inputs, locale, self.signing_key, folder)
+            future = self.children.call(_run, call, self.timeout_sec)
             try:
                 with (place / _EVENTS).open(encoding="utf-8") as events:
                     while not future.done():
@@ -103,16 +79,6 @@ class Runner:
                 future.cancel()  # type: ignore[no-untyped-call] # pebble leaves it so
                 raise
             return _made((place / _PACK).read_bytes())
-
-    def close(self) -> None:
-        """Take no more runs, wait for those that run, end the children."""
-        self._pool.close()  # type: ignore[no-untyped-call] # as above
-        self._pool.join()
-
-    def kill(self) -> None:
-        """End the children and what they run."""
-        self._pool.stop()  # type: ignore[no-untyped-call] # as above
-        self._pool.join()
 
 
 def _made(pack: bytes) -> Made:
@@ -141,15 +107,6 @@ def _whole_lines(events: io.TextIOWrapper) -> Iterator[Any]:
 # ---------------------------------------------------------------- in the child
 
 
-def _prepare(memory_bytes: int) -> None:
-    """Limit a child, and let it end with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent drains; a terminal signals all
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _run(inputs: Inputs, locale: Locale, signing_key: Path | None, folder: str) -> None:
     place = Path(folder)
     signer = None
@@ -176,7 +133,7 @@ def streamed(event: Event, locale: Locale) -> dict[str, Any]:
     `progress` runs from 0 to 1 over the whole run; the stages count alike.
     """
     if event.gate is not None:
-        return {"kind": "GATE_RESULT", "data": plain(event.gate)}
+        return {"kind": "GATE_RESULT", "data": plain(gate_json(event.gate))}
     share = (STAGES.index(event.stage) + event.progress) / len(STAGES)
     code = "STAGE_PANEL" if event.panel else f"STAGE_{event.kind.upper()}"
     stage = say(f"STAGE_{event.stage.upper()}", locale)
