@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -43,18 +43,28 @@ def export(pack: Pack, out: IO[bytes]) -> None:
     write_zip(out, pack.digests, pack.read)
 
 
-def export_for_customer(pack: Pack, out: IO[bytes]) -> tuple[str, ...]:
+def export_for_customer(
+    pack: Pack, out: IO[bytes], kinds: Collection[str] | None = None
+) -> tuple[str, ...]:
     """Write the documents, manifest and signature of a pack as a zip; return what is withheld.
 
+    `kinds` are the suffixes of the documents that go along, all without it; `json` stands for
+    estimate.json, which goes along only where it is asked for.
     The manifest goes on listing the withheld files, and `withheld.json` says which they are.
     Raises EXPORT_FAULTY where the pack does not verify, EXPORT_OF_CUSTOMER where it is one already.
     """
     if layout.WITHHELD in pack.digests:
         raise KisError.of("EXPORT_OF_CUSTOMER")
     _require_sound(pack)
-    given = {name for name in pack.digests if layout.for_customers(name)}
+    given = {
+        name
+        for name in pack.digests
+        if layout.for_customers(name) and (kinds is None or name.rpartition(".")[2] in kinds)
+    }
     withheld = tuple(sorted(pack.digests.keys() - layout.OUTSIDE - given))
     given |= pack.digests.keys() & {layout.MANIFEST, layout.SIGNATURE}
+    if kinds is not None and "json" in kinds:
+        given |= pack.digests.keys() & {layout.ESTIMATE}
     evidence_sha = pack.digests[layout.MANIFEST]
     made = {layout.WITHHELD: pretty({"evidenceSha": evidence_sha, "withheld": withheld})}
     digests = {name: pack.digests[name] for name in given}

@@ -79,7 +79,7 @@ select id, number, revision, revised_from, standing, status, customer, project, 
 select status, last_event from estimator.quotes where id = :id;
 
 -- name: pack^
-select number, revision, status, pack_sha from estimator.quotes where id = :id;
+select number, revision, status, org_id, pack_sha from estimator.quotes where id = :id;
 
 -- name: revisions
 select id, number, revision, revised_from, standing, status, customer, project, supply, total,
