@@ -47,7 +47,7 @@ create function estimator.is_own_version(wanted uuid, owner uuid) returns boolea
 create table estimator.customers (
   id uuid primary key default gen_random_uuid(),
   org_id uuid not null references shared.organisations,
-  name text not null check (char_length(name) between 1 and 500),
+  name text not null check (char_length(name) <= 500),
   contact text,
   company text,
   email text,
@@ -76,7 +76,7 @@ create table estimator.quotes (
     check (standing in ('current', 'proposed', 'superseded', 'withdrawn')),
   day date not null,
   customer_id uuid not null,
-  customer jsonb not null check (jsonb_typeof(customer) = 'object'),
+  customer json not null check (json_typeof(customer) = 'object'),
   project text,
   locale text not null check (locale in ('ko-KR', 'en-US')),
   catalog_version uuid not null references estimator.catalog_versions,
@@ -244,7 +244,7 @@ create table estimator.estimate_events (
   org_id uuid not null,
   position integer not null check (position >= 1),
   kind text not null check (kind in ('PROGRESS', 'GATE_RESULT', 'DONE', 'ERROR')),
-  data jsonb not null check (jsonb_typeof(data) = 'object'),
+  data json not null check (json_typeof(data) = 'object'),
   at timestamptz not null default clock_timestamp(),
   primary key (quote_id, position),
   foreign key (quote_id, org_id) references estimator.quotes (id, org_id) on delete cascade

@@ -24,7 +24,7 @@ from kis_estimator.store.estimates import Claim, Happened, Stored, StoredDocumen
 PACK_TYPE = "application/zip"
 _MEDIA_TYPES = {".dxf": "image/vnd.dxf", ".json": "application/json"}
 _UPLOADS = 8
-_RETRIED = frozenset({"DATABASE_UNAVAILABLE", "STORAGE_UNAVAILABLE", "RUN_CRASHED", "RUN_TIMEOUT"})
+_RETRIED = frozenset({"DATABASE_UNAVAILABLE", "STORAGE_UNAVAILABLE", "STORAGE_DENIED", "RUN_CRASHED", "RUN_TIMEOUT"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,53 +50,55 @@ class Order:
         return sha256(options + self.content)
 
 
-def order_of(filename: str, content: bytes, options: OrderOptions, book: PriceBook) -> Order:
-    """Return an order of a schedule. Raises everything that the schedule has wrong."""
+def read_schedule(
+    filename: str, content: bytes, options: OrderOptions, vocabulary: intake.Vocabulary
+) -> EstimateRequest:
+    """Return the request of a schedule. Raises everything that the schedule has wrong."""
     reading = intake.read(
-        content, filename, book.engine.vocabulary, options.reading_locale, brand=options.brand
+        content, filename, vocabulary, options.reading_locale, brand=options.brand
     )
     if reading.errors or reading.request is None:
         raise KisError(*reading.errors)
-    return Order(
-        filename=filename, content=content, options=options, request=reading.request, book=book
-    )
+    return reading.request
 
 
-def place(conn: Conn, order: Order, key: str | None, trace_id: str | None) -> UUID:
-    """Take an order in: quote, first event and job in the caller's transaction; return its id.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What marks one call of a caller: its idempotency key and its trace."""
 
-    With an idempotency key the same order again returns the first quote. Raises
-    IDEMPOTENCY_CONFLICT where the key was used for another order.
+    key: str | None = None
+    trace_id: str | None = None
+
+
+def place(conn: Conn, order: Order, call: Call, base_id: UUID | None = None) -> tuple[UUID, bytes]:
+    """Take an order in: quote, first event and job in the caller's transaction.
+
+    With `base_id` it is a revision of that quote, which stays in force until the run is done.
+    Returns the id and the EstimateResponse as ordered; the same key and order again return the
+    first. Raises IDEMPOTENCY_CONFLICT, and what `estimates.revisable` does.
     """
     estimates.ensure_caller(conn)
     quote_id = uuid4()
-    if key is not None:
-        earlier = estimates.claim_key(conn, key, order.sha256, quote_id)
-        if earlier is not None:
-            return earlier
-    estimates.add_quote(conn, _new_quote(order, quote_id), trace_id)
-    queue.as_login(conn)
-    queue.put_run(conn, quote_id)
-    return quote_id
-
-
-def revise(conn: Conn, base_id: UUID, order: Order, key: str | None, trace_id: str | None) -> UUID:
-    """Take in a revision of a quote, as `place` does; the quote stays in force until it is done.
-
-    Raises what `estimates.revisable` does.
-    """
-    estimates.ensure_caller(conn)
-    quote_id = uuid4()
-    if key is not None:
+    if call.key is not None:
         request_sha = sha256(f"{base_id} {order.sha256}".encode())
-        earlier = estimates.claim_key(conn, key, request_sha, quote_id)
+        earlier = estimates.claim_key(conn, call.key, request_sha, quote_id)
         if earlier is not None:
-            return earlier
-    base = estimates.revisable(conn, base_id)
-    estimates.add_quote(conn, _new_quote(order, quote_id), trace_id, base)
+            return earlier, first_answer(estimates.quote(conn, earlier))
+    base = None if base_id is None else estimates.revisable(conn, base_id)
+    new = _new_quote(order, quote_id)
+    numbered = estimates.add_quote(conn, new, call.trace_id, base)
     queue.as_login(conn)
     queue.put_run(conn, quote_id)
-    return quote_id
+    made = {
+        "id": quote_id,
+        "number": numbered.number,
+        "revision": numbered.revision,
+        "revised_from": base_id,
+        "customer": new.customer,
+        "project": new.project,
+        "created_at": numbered.created_at,
+    }
+    return quote_id, first_answer(made)
 
 
 def _new_quote(order: Order, quote_id: UUID) -> estimates.NewQuote:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from kis_estimator.errors import KisError
 from kis_estimator.store.sql import Conn, Row, queries
@@ -147,14 +147,14 @@ def add_quote(
             revised_from=base and base.id,
             standing="proposed" if base else "current",
             day=new.day,
-            customer=Jsonb(new.customer),
+            customer=Json(new.customer),
             project=new.project,
             locale=new.locale,
             catalog_version=new.catalog_version,
             filename=new.filename,
             content=new.content,
             options=Jsonb(new.options),
-            event=Jsonb(new.first_event),
+            event=Json(new.first_event),
             action="estimate.revised" if base else "estimate.created",
             trace_id=trace_id,
         )
@@ -231,6 +231,13 @@ def _found(row: Row | None, quote_id: UUID) -> Row:
     if row is None:
         raise KisError.of("ESTIMATE_NOT_FOUND", id=str(quote_id))
     return row
+
+
+def audit(conn: Conn, action: str, quote_id: UUID, details: Mapping[str, Any], trace_id: str) -> None:
+    """Log what a caller did with a quote."""
+    queries().audit(
+        conn, action=action, entity=str(quote_id), details=Jsonb(details), trace_id=trace_id
+    )
 
 
 # ---------------------------------------------------------------- running
@@ -334,7 +341,7 @@ def _append(conn: Conn, held: Row, events: Iterable[Happened]) -> None:
         quote_id=held["id"],
         org_id=held["org_id"],
         last_event=held["last_event"],
-        events=Jsonb(made),
+        events=Json(made),
     )
     queries().count_events(conn, id=held["id"], last_event=held["last_event"] + len(made))
 

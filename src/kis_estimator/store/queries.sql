@@ -133,7 +133,7 @@ select id, org_id, number, revision, standing, last_event from estimator.quotes
 insert into estimator.estimate_events (quote_id, org_id, position, kind, data, at)
   select :quote_id, :org_id, :last_event + e.ordinality, e.value ->> 'kind', e.value -> 'data',
          (e.value ->> 'at')::timestamptz
-    from jsonb_array_elements(:events) with ordinality e;
+    from json_array_elements(:events) with ordinality e;
 
 -- name: count_events!
 update estimator.quotes set last_event = :last_event where id = :id;

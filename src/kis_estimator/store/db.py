@@ -1,0 +1,218 @@
+"""The connections of a process, and transactions in the name of a caller.
+
+Row-level security tells callers apart by the role and the claims of a transaction. They are set
+for that transaction alone, in the round trip that begins it, so that nothing is left on a
+connection that the next caller, or another client of a transaction pooler, gets.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Literal, Self
+from uuid import UUID
+
+import psycopg
+from psycopg import Connection, sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool
+
+from kis_estimator.errors import KisError
+
+Role = Literal["viewer", "estimator", "admin"]
+
+_TRANSACTION_POOLER_PORT = "6543"
+_RECONNECT_SEC = 5  # then the next request tries again, at once
+_UNAVAILABLE_CLASSES = ("08", "53", "57")  # connection, resources, stopped by the operator
+
+
+def parts_of(dsn: str) -> dict[str, str]:
+    """Return the parts of a connection string. Raises DATABASE_URL_INVALID, without the password.
+
+    >>> parts_of("postgresql://kis_api:secret@db.example:6543/postgres")["port"]
+    '6543'
+    """
+    try:
+        return {name: str(value) for name, value in conninfo_to_dict(dsn).items()}
+    except psycopg.ProgrammingError:  # quotes what it could not read
+        raise KisError.of("DATABASE_URL_INVALID") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """In whose name a transaction reads and writes."""
+
+    org_id: UUID
+    user_id: UUID
+    role: Role
+
+    def claims(self) -> str:
+        """Return the claims of the caller's token that the policies of the database read."""
+        return json.dumps(
+            {
+                "sub": str(self.user_id),
+                "role": "authenticated",
+                "app_metadata": {"org_id": str(self.org_id), "role": self.role},
+            }
+        )
+
+
+class Database:
+    """A pool of connections: `with Database(dsn) as db, db.tenant(principal) as conn: …`.
+
+    At most `pool_size` + `max_overflow` connections are open, and unused ones are closed after a
+    while. Nothing is prepared on a `transaction_pooler` (by default: what listens on port 6543).
+    A statement ends after `statement_sec`; a transaction in which nothing happens that long, too.
+    Raises DATABASE_URL_INVALID.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        pool_size: int = 20,
+        max_overflow: int = 10,
+        timeout_sec: float = 30,
+        statement_sec: float = 30,
+        transaction_pooler: bool | None = None,
+    ) -> None:
+        if transaction_pooler is None:
+            ports = parts_of(dsn).get("port", "").split(",")
+            transaction_pooler = _TRANSACTION_POOLER_PORT in ports
+        self._limit_ms = f"{statement_sec * 1000:.0f}"
+        self._pool: ConnectionPool[Connection[DictRow]] = ConnectionPool(
+            dsn,
+            kwargs={
+                "autocommit": True,  # BEGIN goes with the settings of the transaction
+                "row_factory": dict_row,
+                "prepare_threshold": None if transaction_pooler else 5,
+                "application_name": "kis",
+                "connect_timeout": 5,
+                "keepalives_idle": 30,
+                "tcp_user_timeout": 30_000,
+            },
+            min_size=1,
+            max_size=pool_size + max_overflow,
+            timeout=timeout_sec,
+            reconnect_timeout=_RECONNECT_SEC,
+            check=self._check,
+            name="kis",
+            open=False,
+        )
+
+    def __enter__(self) -> Self:
+        """Open the pool."""
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the pool."""
+        self.close()
+
+    def open(self) -> None:
+        """Begin to connect, in the background; a database that is away is no error yet."""
+        self._pool.open()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+
+    def tenant(self, principal: Principal) -> AbstractContextManager[Connection[DictRow]]:
+        """One transaction in a caller's name: row-level security shows the caller's rows alone.
+
+        Costs one round trip to begin, one for each statement, one to commit. Raises
+        DATABASE_UNAVAILABLE, as every transaction here.
+        """
+        return self._transaction("authenticated", principal.claims())
+
+    def service(self) -> AbstractContextManager[Connection[DictRow]]:
+        """One transaction of the service itself, across organisations, which its queries name."""
+        return self._transaction("service_role", '{"role": "service_role"}')
+
+    def login(self) -> AbstractContextManager[Connection[DictRow]]:
+        """One transaction as the login role, which has the queue and no organisation's rows."""
+        return self._transaction("none", "")
+
+    def ping(self, timeout_sec: float) -> None:
+        """Ask the database for an answer in that time, even if the server hangs."""
+        deadline = time.monotonic() + timeout_sec
+        with self._connection(timeout_sec) as conn:
+            conn.pgconn.send_query(b"select 1")
+            conn.pgconn.flush()
+            while conn.pgconn.is_busy():
+                if not _readable(conn, deadline - time.monotonic()):
+                    conn.close()
+                    raise psycopg.OperationalError("no answer")
+                conn.pgconn.consume_input()
+            while result := conn.pgconn.get_result():
+                if result.status != ExecStatus.TUPLES_OK:
+                    raise psycopg.OperationalError("refused")
+
+    def stats(self) -> dict[str, int]:
+        """Return how many connections are open, idle and allowed, and how many requests wait."""
+        figures = self._pool.get_stats()
+        return {
+            "open": figures["pool_size"],
+            "idle": figures["pool_available"],
+            "limit": figures["pool_max"],
+            "waiting": figures["requests_waiting"],
+        }
+
+    @contextmanager
+    def _transaction(self, role: str, claims: str) -> Iterator[Connection[DictRow]]:
+        settings = {
+            "role": role,
+            "request.jwt.claims": claims,
+            "statement_timeout": self._limit_ms,
+            "idle_in_transaction_session_timeout": self._limit_ms,
+            "timezone": "UTC",
+        }
+        # Without parameters both statements go in one message.
+        begin = sql.SQL("begin; select {}").format(
+            sql.SQL(", ").join(
+                sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
+                for name, value in settings.items()
+            )
+        )
+        with self._connection() as conn:
+            conn.execute(begin)
+            yield conn
+            if conn.info.transaction_status is TransactionStatus.INERROR:
+                # PostgreSQL would answer COMMIT by rolling back, without an error.
+                raise psycopg.errors.InFailedSqlTransaction("a failed statement was passed over")
+
+    @contextmanager
+    def _connection(self, timeout_sec: float | None = None) -> Iterator[Connection[DictRow]]:
+        """Lend a connection; it commits at the end, or rolls back."""
+        try:
+            with self._pool.connection(timeout_sec) as conn:
+                yield conn
+        except psycopg.OperationalError as error:  # a PoolTimeout is one, without a code
+            if error.sqlstate is None or error.sqlstate.startswith(_UNAVAILABLE_CLASSES):
+                raise KisError.of("DATABASE_UNAVAILABLE") from error
+            raise
+
+    def _check(self, conn: Connection[DictRow]) -> None:
+        """Find a dead connection without a round trip: an idle one has nothing to read.
+
+        Where one is dead the server was restarted most likely, so all idle ones are replaced.
+        """
+        try:
+            if _readable(conn, 0):
+                ConnectionPool.check_connection(conn)
+        except psycopg.OperationalError:
+            self._pool.drain()
+            raise
+
+
+def _readable(conn: Connection[DictRow], timeout_sec: float) -> bool:
+    """Whether the server sent something, or closed the connection, in that time."""
+    poll = select.poll()
+    poll.register(conn.fileno(), select.POLLIN)
+    return bool(poll.poll(max(0, timeout_sec * 1000)))

@@ -1,0 +1,95 @@
+"""Servers that the tests start for themselves: Debian's PostgreSQL 15 and PgBouncer."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+BINARIES = Path("/usr/lib/postgresql/15/bin")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run_as() -> dict[str, Any]:
+    """Neither server runs as root: there, Debian's account does it."""
+    if os.geteuid():
+        return {}
+    account = pwd.getpwnam("postgres")
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def hand_over(folder: Path) -> None:
+    """Give a folder to the server's account, and let it pass through those above."""
+    account = run_as()
+    if account:
+        shutil.chown(folder, account["user"], account["group"])
+        for parent in folder.parents:
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+
+@contextmanager
+def debian_server(folder: Path) -> Iterator[str]:
+    """Run PostgreSQL 15 and yield its URL without a database's name."""
+    folder.mkdir()
+    hand_over(folder)
+
+    def run(program: str, *arguments: str) -> None:
+        command = [str(BINARIES / program), "-D", "data", *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, **run_as())
+
+    run("initdb", "-U", "postgres", "--auth=trust", "--no-sync")
+    port = free_port()
+    settings = f"-k .. -c listen_addresses=127.0.0.1 -c port={port} -c fsync=off"
+    run("pg_ctl", "-w", "-l", "log", "-o", settings, "start")
+    try:
+        yield f"postgresql://postgres@127.0.0.1:{port}"
+    finally:
+        run("pg_ctl", "-w", "-m", "fast", "stop")
+
+
+@contextmanager
+def pgbouncer(folder: Path, server: str) -> Iterator[str]:
+    """Run a transaction pooler with one server connection, so that all clients share it."""
+    folder.mkdir()
+    port = free_port()
+    host, _, server_port = server.rpartition("@")[2].partition(":")
+    (folder / "users.txt").write_text('"kis_api" ""\n"postgres" ""\n', encoding="utf-8")
+    (folder / "pgbouncer.ini").write_text(
+        "[databases]\n"
+        f"* = host={host} port={server_port}\n"
+        "[pgbouncer]\n"
+        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        "auth_type = trust\nauth_file = users.txt\n"
+        "pool_mode = transaction\ndefault_pool_size = 1\nlogfile = log\n",
+        encoding="utf-8",
+    )
+    hand_over(folder)
+    binary = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin") or "pgbouncer"
+    with subprocess.Popen(
+        [binary, "-q", "pgbouncer.ini"], cwd=folder, stderr=subprocess.PIPE, **run_as()
+    ) as process:
+        try:
+            _wait_for(port, process)
+            yield f"postgresql://kis_api@127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(1000):
+        if process.poll() is not None:
+            break
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.01)
+    raise RuntimeError(f"pgbouncer did not start: {process.stderr and process.stderr.read()!r}")
