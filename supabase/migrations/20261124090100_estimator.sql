@@ -212,12 +212,15 @@ create table estimator.evidence_blobs (
   size_bytes bigint not null check (size_bytes >= 0),
   media_type text not null,
   created_at timestamptz not null default now(),
+  last_put_at timestamptz not null default now(),
   swept_at timestamptz,
   primary key (org_id, sha256)
 );
+comment on column estimator.evidence_blobs.last_put_at is
+  'Written before the object is put, so that what is being put is never swept.';
 comment on column estimator.evidence_blobs.swept_at is
   'When the object was deleted after the retention time; its hash is kept.';
-create index evidence_blobs_age on estimator.evidence_blobs (created_at) where swept_at is null;
+create index evidence_blobs_age on estimator.evidence_blobs (last_put_at) where swept_at is null;
 
 create table estimator.documents (
   id uuid primary key default gen_random_uuid(),

@@ -51,8 +51,10 @@ def complete(db: Database, quote_id: UUID) -> bool:
     with db.service() as conn:
         claim = estimates.claim_quote(conn, quote_id)
     assert claim is not None
+    made = results(claim.number)
     with db.service() as conn:
-        return estimates.complete(conn, claim, results(claim.number), [done()])
+        estimates.expect_blobs(conn, claim.org_id, [made.pack])
+        return estimates.complete(conn, claim, made, [done()])
 
 
 def results(number: str) -> Results:

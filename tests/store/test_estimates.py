@@ -198,6 +198,7 @@ def test_a_run_that_was_overtaken_writes_nothing(db: Database, principal: Princi
         assert estimates.add_events(conn, fast, [PROGRESS])
     made = quotes.results(fast.number)
     with db.service() as conn:
+        estimates.expect_blobs(conn, fast.org_id, [made.pack])
         assert estimates.complete(conn, fast, made, [quotes.done()])
     with db.service() as conn:
         assert not estimates.complete(conn, slow, made, [quotes.done()])

@@ -34,7 +34,7 @@ def export_quote(shop: Workshop, quote_id: UUID, kinds: Collection[str]) -> None
         export_for_customer(pack, out, kinds)
     data = out.getvalue()
     blob = Stored(sha256=sha256(data), size_bytes=len(data), media_type=PACK_TYPE)
-    put_all(shop.blobs, row["org_id"], {blob: data})
+    put_all(shop, row["org_id"], {blob: data})
     made = StoredDocument(kind="zip", path=export_path(kinds), blob=blob)
     with shop.database.service() as conn:
         estimates.add_documents(conn, row["org_id"], quote_id, [made])

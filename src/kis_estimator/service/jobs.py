@@ -24,7 +24,9 @@ from kis_estimator.store.estimates import Claim, Happened, Stored, StoredDocumen
 PACK_TYPE = "application/zip"
 _MEDIA_TYPES = {".dxf": "image/vnd.dxf", ".json": "application/json"}
 _UPLOADS = 8
-_RETRIED = frozenset({"DATABASE_UNAVAILABLE", "STORAGE_UNAVAILABLE", "STORAGE_DENIED", "RUN_CRASHED", "RUN_TIMEOUT"})
+_RETRIED = frozenset(
+    {"DATABASE_UNAVAILABLE", "STORAGE_UNAVAILABLE", "STORAGE_DENIED", "RUN_CRASHED", "RUN_TIMEOUT"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +151,7 @@ def _store(shop: Workshop, claim: Claim, made: Made) -> None:
     ]
     pack = _stored(made.pack, PACK_TYPE)
     contents = {one.blob: made.documents[one.path] for one in documents} | {pack: made.pack}
-    put_all(shop.blobs, claim.org_id, contents)
+    put_all(shop, claim.org_id, contents)
     response = dict(made.response)
     results = estimates.Results(
         response=sealed_response(response), facts=response, documents=documents, pack=pack
@@ -161,11 +163,13 @@ def _store(shop: Workshop, claim: Claim, made: Made) -> None:
     shop.finished("completed", response["gates"])
 
 
-def put_all(blobs: Blobs, org_id: UUID, contents: Mapping[Stored, bytes]) -> None:
+def put_all(shop: Workshop, org_id: UUID, contents: Mapping[Stored, bytes]) -> None:
     """Put objects into storage, several at a time. Raises the first error."""
+    with shop.database.service() as conn:
+        estimates.expect_blobs(conn, org_id, contents)
     with ThreadPoolExecutor(_UPLOADS) as pool:
         jobs = [
-            pool.submit(blobs.put, blob_key(org_id, blob.sha256), content, blob.media_type)
+            pool.submit(shop.blobs.put, blob_key(org_id, blob.sha256), content, blob.media_type)
             for blob, content in contents.items()
         ]
         for job in jobs:

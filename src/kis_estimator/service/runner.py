@@ -13,6 +13,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as RunTimeout
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,20 +47,29 @@ class Made:
     pack: bytes
 
 
+class StoppedError(Exception):
+    """The children were ended in the middle of a run, which is not the run's fault."""
+
+
 @dataclass(slots=True)
 class Runner:
-    """Runs estimates in the children of a pool; packs are signed with the key in `signing_key`."""
+    """Runs estimates in the children of a pool; packs are signed with the key in `signing_key`.
+
+    `scratch` is where the folders of runs are made; a killed process leaves them behind.
+    """
 
     children: Children
     timeout_sec: float
     signing_key: Path | None = None
+    scratch: Path | None = None
 
     def run(self, inputs: Inputs, locale: Locale, emit: EmitAll) -> Made:
         """Run an estimate in a child and pass on what happens in it, in batches.
 
-        Raises what the input has wrong; RUN_TIMEOUT; RUN_CRASHED where the child died.
+        Raises what the input has wrong; RUN_TIMEOUT; RUN_CRASHED where the child died; StoppedError
+        where the children are ended.
         """
-        with tempfile.TemporaryDirectory(prefix="kis-run-") as folder:
+        with tempfile.TemporaryDirectory(prefix="kis-run-", dir=self.scratch) as folder:
             place = Path(folder)
             (place / _EVENTS).touch()
             call = (inputs, locale, self.signing_key, folder)
@@ -67,13 +77,15 @@ class Runner:
             try:
                 with (place / _EVENTS).open(encoding="utf-8") as events:
                     while not future.done():
+                        if self.children.ended:
+                            raise StoppedError  # noqa: TRY301 - nothing below takes it for another
                         _pass_on(events, emit)
                         time.sleep(_POLL_SEC)
                     future.result()
                     _pass_on(events, emit)
             except RunTimeout:
                 raise KisError.of("RUN_TIMEOUT", seconds=int(self.timeout_sec)) from None
-            except (ProcessExpired, MemoryError) as error:
+            except (ProcessExpired, BrokenProcessPool, MemoryError) as error:
                 raise KisError.of("RUN_CRASHED", reason=type(error).__name__) from error
             except BaseException:
                 future.cancel()  # type: ignore[no-untyped-call] # pebble leaves it so

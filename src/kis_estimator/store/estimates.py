@@ -233,7 +233,9 @@ def _found(row: Row | None, quote_id: UUID) -> Row:
     return row
 
 
-def audit(conn: Conn, action: str, quote_id: UUID, details: Mapping[str, Any], trace_id: str) -> None:
+def audit(
+    conn: Conn, action: str, quote_id: UUID, details: Mapping[str, Any], trace_id: str
+) -> None:
     """Log what a caller did with a quote."""
     queries().audit(
         conn, action=action, entity=str(quote_id), details=Jsonb(details), trace_id=trace_id
@@ -268,7 +270,7 @@ def complete(conn: Conn, claim: Claim, results: Results, events: Iterable[Happen
     if held is None:
         return False
     key = {"quote_id": claim.id, "org_id": claim.org_id}
-    add_documents(conn, claim.org_id, claim.id, results.documents, results.pack)
+    add_documents(conn, claim.org_id, claim.id, results.documents)
     panels = Jsonb(facts["panels"])
     queries().add_panels(conn, **key, panels=panels)
     queries().add_breakers(conn, **key, panels=panels)
@@ -301,37 +303,44 @@ def fail(conn: Conn, quote_id: UUID, error: Mapping[str, Any], events: Iterable[
     return True
 
 
+def expect_blobs(conn: Conn, org_id: UUID, blobs: Iterable[Stored]) -> None:
+    """Speak of objects that are about to be put, so that no sweep takes them."""
+    made = [
+        {"sha256": b.sha256, "sizeBytes": b.size_bytes, "mediaType": b.media_type} for b in blobs
+    ]
+    queries().expect_blobs(conn, org_id=org_id, blobs=Jsonb(made))
+
+
 def add_documents(
-    conn: Conn, org_id: UUID, quote_id: UUID, documents: Sequence[StoredDocument], *more: Stored
+    conn: Conn, org_id: UUID, quote_id: UUID, documents: Sequence[StoredDocument]
 ) -> None:
-    """Record objects that stand in storage, and the documents among them."""
-    blobs = {blob.sha256: blob for blob in (*more, *(made.blob for made in documents))}
-    queries().add_blobs(
-        conn,
-        org_id=org_id,
-        blobs=Jsonb(
-            [
-                {"sha256": b.sha256, "sizeBytes": b.size_bytes, "mediaType": b.media_type}
-                for b in sorted(blobs.values(), key=lambda b: b.sha256)
-            ]
-        ),
-    )
-    queries().add_documents(
-        conn,
-        quote_id=quote_id,
-        org_id=org_id,
-        documents=Jsonb(
-            [
-                {
-                    "kind": made.kind,
-                    "path": made.path,
-                    "sha256": made.blob.sha256,
-                    "sizeBytes": made.blob.size_bytes,
-                }
-                for made in documents
-            ]
-        ),
-    )
+    """Record documents whose objects stand in storage."""
+    made = [
+        {
+            "kind": one.kind,
+            "path": one.path,
+            "sha256": one.blob.sha256,
+            "sizeBytes": one.blob.size_bytes,
+        }
+        for one in documents
+    ]
+    queries().add_documents(conn, quote_id=quote_id, org_id=org_id, documents=Jsonb(made))
+
+
+def sweepable(conn: Conn, days: int, at_most: int) -> list[tuple[UUID, str]]:
+    """Lock and return objects that nothing in force needs and nobody put for so many days."""
+    rows = queries().sweepable(conn, days=days, at_most=at_most)
+    return [(row["org_id"], row["sha256"]) for row in rows]
+
+
+def mark_swept(conn: Conn, org_id: UUID, sha256: str) -> None:
+    """Record that an object was deleted."""
+    queries().mark_swept(conn, org_id=org_id, sha256=sha256)
+
+
+def forget_keys(conn: Conn) -> None:
+    """Forget idempotency keys after seven days."""
+    queries().forget_keys(conn)
 
 
 def _append(conn: Conn, held: Row, events: Iterable[Happened]) -> None:

@@ -138,11 +138,13 @@ insert into estimator.estimate_events (quote_id, org_id, position, kind, data, a
 -- name: count_events!
 update estimator.quotes set last_event = :last_event where id = :id;
 
--- name: add_blobs!
+-- name: expect_blobs!
+-- Speak of objects before they are put: a sweep leaves them alone from now on.
 insert into estimator.evidence_blobs as b (org_id, sha256, size_bytes, media_type)
   select :org_id, x.sha256, x."sizeBytes", x."mediaType"
     from jsonb_to_recordset(:blobs) x (sha256 text, "sizeBytes" bigint, "mediaType" text)
-  on conflict (org_id, sha256) do update set swept_at = null where b.swept_at is not null;
+    order by x.sha256
+  on conflict (org_id, sha256) do update set swept_at = null, last_put_at = now();
 
 -- name: add_documents!
 insert into estimator.documents (quote_id, org_id, kind, path, sha256, size_bytes)
@@ -207,14 +209,14 @@ update estimator.quotes
 -- Objects older than the retention time that no quote in force, and no unfinished one, refers to.
 select b.org_id, b.sha256
   from estimator.evidence_blobs b
-  where b.swept_at is null and b.created_at < now() - make_interval(days => :days)
+  where b.swept_at is null and b.last_put_at < now() - make_interval(days => :days)
     and not exists (
       select from estimator.documents d join estimator.quotes q on q.id = d.quote_id
       where d.org_id = b.org_id and d.sha256 = b.sha256 and q.standing in ('current', 'proposed'))
     and not exists (
       select from estimator.quotes q
       where q.org_id = b.org_id and q.pack_sha = b.sha256 and q.standing in ('current', 'proposed'))
-  order by b.created_at
+  order by b.last_put_at
   limit :at_most
   for update skip locked;
 
