@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -24,9 +25,7 @@ from kis_estimator.store.estimates import Claim, Happened, Stored, StoredDocumen
 PACK_TYPE = "application/zip"
 _MEDIA_TYPES = {".dxf": "image/vnd.dxf", ".json": "application/json"}
 _UPLOADS = 8
-_RETRIED = frozenset(
-    {"DATABASE_UNAVAILABLE", "STORAGE_UNAVAILABLE", "STORAGE_DENIED", "RUN_CRASHED", "RUN_TIMEOUT"}
-)
+_RETRIED = frozenset({"DATABASE_UNAVAILABLE", "RUN_CRASHED", "RUN_TIMEOUT"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,25 +49,31 @@ class OvertakenError(Exception):
 def run_quote(shop: Workshop, quote_id: UUID) -> None:
     """Work out a quote. Safe to run twice, and by two workers at once: one of them writes.
 
-    What the schedule has wrong ends the quote as failed; every other error is raised for a retry.
+    What the run finds wrong with its inputs ends the quote as failed; every other error is raised
+    for a retry.
     """
     with shop.database.service() as conn:
         claim = estimates.claim_quote(conn, quote_id)
     if claim is None:
         return
-    try:
-        made = shop.runner.run(_inputs(shop, claim), _locale(claim), _recorder(shop, claim))
-        _store(shop, claim, made)
-    except OvertakenError:
-        return
-    except KisError as error:
-        if any(notice.code in _RETRIED for notice in error.notices):
-            raise
-        give_up(shop, quote_id, error.notices)
+    with suppress(OvertakenError):
+        try:
+            made = shop.runner.run(_inputs(shop, claim), _locale(claim), _recorder(shop, claim))
+        except KisError as error:
+            if any(notice.code in _RETRIED for notice in error.notices):
+                raise
+            give_up(shop, quote_id, error.notices, claim.attempt)
+        else:
+            _store(shop, claim, made)
 
 
-def give_up(shop: Workshop, quote_id: UUID, notices: tuple[Notice, ...]) -> None:
-    """End a quote as failed with its reasons; nothing happens where it has ended."""
+def give_up(
+    shop: Workshop, quote_id: UUID, notices: tuple[Notice, ...], attempt: int | None = None
+) -> None:
+    """End a quote as failed with its reasons.
+
+    Nothing happens where it has ended, or where another run than this `attempt` has taken it.
+    """
     with shop.database.service() as conn:
         locale = cast("Locale", estimates.quote(conn, quote_id)["locale"])
         error = _error(notices, locale)
@@ -76,7 +81,7 @@ def give_up(shop: Workshop, quote_id: UUID, notices: tuple[Notice, ...]) -> None
             _happened("ERROR", {"code": error["code"], "message": error["message"]}),
             _done(quote_id, "failed"),
         ]
-        if estimates.fail(conn, quote_id, error, events):
+        if estimates.fail(conn, quote_id, error, events, attempt):
             shop.finished("failed", ())
 
 

@@ -11,19 +11,14 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from kis_estimator.engine.catalog import Catalog
-from kis_estimator.engine.model import AccessoryItem, BreakerItem, EnclosureItem
+from kis_estimator.engine.model import BreakerItem, EnclosureItem
 from kis_estimator.evidence import plain
 from kis_estimator.service.engine import Engine, engine_of
+from kis_estimator.service.pricebook_files import TYPES, AnyItem
 from kis_estimator.store.sql import Conn, queries
 
-AnyItem = BreakerItem | EnclosureItem | AccessoryItem
-
 _KEPT = 8
-_KINDS: Mapping[type, str] = {
-    BreakerItem: "breaker",
-    EnclosureItem: "enclosure",
-    AccessoryItem: "accessory",
-}
+_KINDS = {item: kind for kind, item in TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)

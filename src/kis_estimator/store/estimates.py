@@ -292,9 +292,18 @@ def complete(conn: Conn, claim: Claim, results: Results, events: Iterable[Happen
     return True
 
 
-def fail(conn: Conn, quote_id: UUID, error: Mapping[str, Any], events: Iterable[Happened]) -> bool:
-    """End an unfinished quote with an error; False where it has ended already."""
-    held = queries().unfinished_quote(conn, id=quote_id)
+def fail(
+    conn: Conn,
+    quote_id: UUID,
+    error: Mapping[str, Any],
+    events: Iterable[Happened],
+    attempt: int | None = None,
+) -> bool:
+    """End an unfinished quote with an error.
+
+    False where it has ended already, or where another run than this `attempt` has taken it.
+    """
+    held = queries().unfinished_quote(conn, id=quote_id, attempt=attempt)
     if held is None:
         return False
     _append(conn, held, events)

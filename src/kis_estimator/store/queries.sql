@@ -68,8 +68,8 @@ select q.number, q.standing, q.status,
 -- ------------------------------------------------------------------ reading
 
 -- name: quote^
-select id, number, revision, revised_from, standing, status, customer, project, response::text,
-       error, created_at, updated_at, last_event,
+select id, number, revision, revised_from, standing, status, customer, project, locale,
+       response::text, error, created_at, updated_at, last_event,
        (select r.id from estimator.quotes r
          where r.org_id = q.org_id and r.number = q.number and r.standing = 'current') as current_id
   from estimator.quotes q
@@ -127,6 +127,7 @@ select id, org_id, number, revision, standing, last_event from estimator.quotes
 -- name: unfinished_quote^
 select id, org_id, number, revision, standing, last_event from estimator.quotes
   where id = :id and status in ('pending', 'processing')
+    and (:attempt::integer is null or attempt = :attempt)
   for update;
 
 -- name: add_events!

@@ -27,7 +27,7 @@ from kis_estimator.store import estimates
 from kis_estimator.store.db import Database, Principal
 
 STRIDE = 1_000_000
-"""A stored event has the seq of its position times this; heartbeats after it count on from there."""
+"""A stored event has the seq of its position times this; heartbeats count on from there."""
 
 _POLL_SEC = 0.5
 _RECONNECT_SEC = 2

@@ -1,0 +1,79 @@
+"""`/v1/evidence/verify`: is a pack what this program sealed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+
+from kis_estimator.errors import KisError, Locale
+from kis_estimator.evidence import open_pack, pretty, verify
+from kis_estimator.evidence.envelope import Verifier
+from kis_estimator.evidence.pack import Limits
+from kis_estimator.web.access import Viewer
+from kis_estimator.web.errors import caller_locale, problems
+from kis_estimator.web.limits import UPLOAD_LIMIT
+from kis_estimator.web.ordering import FORM, READ_SEC, media_type, refuse_unknown
+from kis_estimator.web.schemas import Verification
+from kis_estimator.web.services import Needs
+
+router = APIRouter(prefix="/v1/evidence", tags=["evidence"])
+
+_LIMITS = Limits(entries=5_000, entry=64 << 20, total=256 << 20)
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "A pack as a zip, 20 MiB at most",
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/verify",
+    summary="Verify an evidence pack",
+    response_class=Response,
+    responses={
+        200: {"model": Verification, "description": "`ok` says whether every check passed."},
+        **problems(400, 401, 403, 413, 415, 422, 429, 503),
+    },
+    max_body_size=UPLOAD_LIMIT,
+    openapi_extra=_BODY,
+)
+async def verify_pack(request: Request, _caller: Viewer, needs: Needs) -> Response:
+    """Check every hash of a pack, and its signature where this installation signs."""
+    if media_type(request) != FORM:
+        raise KisError.of("MEDIA_TYPE", expected=[FORM])
+    async with request.form(max_files=1, max_fields=1, max_part_size=UPLOAD_LIMIT) as form:
+        refuse_unknown(form, frozenset({"file"}))
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise KisError.of("PACK_MISSING")
+        data = await file.read()
+    call = (data, needs.public_keys, caller_locale(request.scope))
+    found = await run_in_threadpool(needs.readers.result, _verify, call, READ_SEC)
+    return Response(pretty(found), media_type="application/json")
+
+
+def _verify(data: bytes, keys: Sequence[Verifier], locale: Locale) -> dict[str, Any]:
+    """Check a stranger's pack; runs in a child."""
+    with open_pack(io.BytesIO(data), _LIMITS) as pack:
+        return verify(pack, keys).response(locale)

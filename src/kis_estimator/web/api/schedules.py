@@ -1,0 +1,75 @@
+"""`/v1/validate`: read a schedule and say what it holds, estimate nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from kis_estimator import intake, service
+from kis_estimator.errors import KisError, Locale
+from kis_estimator.evidence import pretty
+from kis_estimator.web.access import Viewer
+from kis_estimator.web.auth import Caller
+from kis_estimator.web.errors import caller_locale, problems
+from kis_estimator.web.limits import UPLOAD_LIMIT
+from kis_estimator.web.ordering import FORM, READ_SEC, media_type, refuse_unknown, schedule_of
+from kis_estimator.web.schemas import ValidationResponse
+from kis_estimator.web.services import Needs, Services
+
+router = APIRouter(prefix="/v1", tags=["schedules"])
+
+_FIELDS = frozenset({"file", "text"})
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "description": "Either `file` or `text`.",
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "text": {"type": "string", "minLength": 1},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/validate",
+    summary="Check a schedule",
+    response_class=Response,
+    responses={
+        200: {"model": ValidationResponse, "description": "`valid` says whether it can be used."},
+        **problems(400, 401, 403, 413, 415, 422, 429, 503),
+    },
+    max_body_size=UPLOAD_LIMIT,
+    openapi_extra=_BODY,
+)
+async def validate_schedule(request: Request, caller: Viewer, needs: Needs) -> Response:
+    """Read a schedule of any kind and report panels, warnings, errors and skipped rows."""
+    if media_type(request) != FORM:
+        raise KisError.of("MEDIA_TYPE", expected=[FORM])
+    limit = service.MAX_INPUT
+    async with request.form(max_files=1, max_fields=len(_FIELDS), max_part_size=limit) as form:
+        refuse_unknown(form, _FIELDS)
+        name, content = await schedule_of(form)
+    locale = caller_locale(request.scope)
+    found = await run_in_threadpool(_validate, needs, caller, (content, name), locale)
+    return Response(pretty(found), media_type="application/json")
+
+
+def _validate(
+    needs: Services, caller: Caller, file: tuple[bytes, str], locale: Locale
+) -> dict[str, Any]:
+    with needs.database.tenant(caller.principal) as conn:
+        engine = needs.books.in_force(conn).engine
+    given = (*file, engine, locale)
+    reading: intake.Reading = needs.readers.result(service.validate, given, READ_SEC)
+    return service.validation_response(reading, locale)

@@ -1,0 +1,89 @@
+"""The application: routes, layers and error handlers put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+
+from kis_estimator import __version__
+from kis_estimator.errors import KisError
+from kis_estimator.settings import Settings
+from kis_estimator.web import openapi, pages, tracing
+from kis_estimator.web.api import documents, estimates, evidence, health, schedules
+from kis_estimator.web.errors import (
+    JSON_LIMIT,
+    on_http_error,
+    on_invalid_request,
+    on_kis_error,
+)
+from kis_estimator.web.limits import REQUEST_SEC, Admission, require_media_type
+from kis_estimator.web.middleware import Observed
+from kis_estimator.web.services import Services
+
+_ROUTERS = (
+    estimates.router,
+    schedules.router,
+    documents.router,
+    evidence.router,
+    health.router,
+    openapi.router,
+    pages.router,
+)
+
+
+def create_app(
+    settings: Settings, services: Services, *, timeout_sec: float = REQUEST_SEC
+) -> FastAPI:
+    """Return the API over these services. An answer must begin within `timeout_sec`."""
+    if settings.otlp_endpoint:
+        tracing.start_tracing(settings.otlp_endpoint)
+    app = openapi.Described(
+        title="KIS Estimator",
+        summary="From a breaker schedule to a designed, priced electrical panel",
+        version=__version__,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        openapi_tags=[{"name": "service", "description": "The service itself"}],
+        openapi_url=None,  # /openapi and /docs are ours: YAML, and no script from elsewhere
+        redirect_slashes=False,
+        dependencies=[Depends(require_media_type)],
+        exception_handlers={
+            KisError: on_kis_error,
+            HTTPException: on_http_error,
+            RequestValidationError: on_invalid_request,
+        },
+        middleware=[
+            Middleware(Observed, hsts=settings.production),
+            Middleware(RequestBodyLimitMiddleware, max_body_size=JSON_LIMIT),
+            Middleware(
+                Admission,
+                authenticator=services.authenticator,
+                rps=settings.rate_limit_rps,
+                timeout_sec=timeout_sec,
+            ),
+        ],
+        lifespan=_lifespan,
+        telemetry=tracing.request_telemetry(),
+    )
+    app.state.services = services
+    app.state.prober = health.Prober()
+    for router in _ROUTERS:
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Make the contract before the first request, and run the hooks as long as requests."""
+    openapi.openapi_yaml(app)
+    services: Services = app.state.services
+    async with AsyncExitStack() as stack:
+        stack.callback(tracing.stop_tracing)
+        for hook in services.hooks:
+            await stack.enter_async_context(hook())
+        yield
