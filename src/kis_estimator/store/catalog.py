@@ -84,7 +84,7 @@ def page_of_items(conn: Conn, version_id: UUID, wish: ItemWish) -> tuple[list[Ro
 def add_version(conn: Conn, number: int, new: NewVersion) -> UUID:
     """Add a version under the number after the one in force. Raises CATALOG_CHANGED if taken."""
     try:
-        version_id: UUID = queries("catalog").add_version(
+        added = queries("catalog").add_version(
             conn,
             number=number,
             sha256=new.sha256,
@@ -96,5 +96,8 @@ def add_version(conn: Conn, number: int, new: NewVersion) -> UUID:
         )
     except UniqueViolation as error:
         raise KisError.of("CATALOG_CHANGED") from error
-    queries("catalog").add_version_items(conn, version_id=version_id, items=Jsonb(new.rows))
+    version_id: UUID = added["id"]
+    queries("catalog").add_items(
+        conn, version_id=version_id, org_id=added["org_id"], items=Jsonb(new.rows)
+    )
     return version_id

@@ -36,7 +36,7 @@ select kind, sku, name, unit_price, fields
   from estimator.catalog_items
   where version_id = :version_id
     and (:kind::text is null or kind = :kind) and search like all (:patterns::text[])
-  order by kind, sku collate "C"
+  order by kind, sku
   limit :size offset :offset;
 
 -- name: count_items$
@@ -57,21 +57,15 @@ insert into estimator.catalog_versions (org_id, number, sha256, name, version, s
   on conflict do nothing
   returning id;
 
--- name: add_version$
+-- name: add_version^
 insert into estimator.catalog_versions
     (org_id, number, sha256, name, version, sample, files, items, created_by)
   values (shared.caller_org(), :number, :sha256, :name, :version, :sample, :files, :items,
     shared.caller_id())
-  returning id;
+  returning id, org_id;
 
 -- name: add_items!
 insert into estimator.catalog_items (version_id, org_id, kind, sku, name, unit_price, search, fields)
   select :version_id, :org_id, x.kind, x.sku, x.name, x."unitPrice", x.search, x.fields
-    from jsonb_to_recordset(:items)
-      x (kind text, sku text, name text, "unitPrice" bigint, search text, fields jsonb);
-
--- name: add_version_items!
-insert into estimator.catalog_items (version_id, org_id, kind, sku, name, unit_price, search, fields)
-  select :version_id, shared.caller_org(), x.kind, x.sku, x.name, x."unitPrice", x.search, x.fields
     from jsonb_to_recordset(:items)
       x (kind text, sku text, name text, "unitPrice" bigint, search text, fields jsonb);

@@ -69,7 +69,7 @@ select q.number, q.standing, q.status,
 
 -- name: quote^
 select id, number, revision, revised_from, standing, status, customer, project, locale,
-       response::text, error, created_at, updated_at, last_event,
+       supply, total, gates_passed, response::text, error, created_at, updated_at, last_event,
        (select r.id from estimator.quotes r
          where r.org_id = q.org_id and r.number = q.number and r.standing = 'current') as current_id
   from estimator.quotes q

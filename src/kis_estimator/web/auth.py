@@ -73,7 +73,7 @@ class Authenticator:
         if self._jwks is None:
             return False
         header = _header(token)
-        return not self._by_secret(header) and not self._jwks.at_hand(header.get("kid", ""))
+        return not _by_secret(header) and not self._jwks.at_hand(header.get("kid", ""))
 
     def verify(self, token: str) -> Caller:
         """Return whose token this is.
@@ -83,7 +83,7 @@ class Authenticator:
         """
         header = _header(token)
         key: str | bytes | jwt.PyJWK | None
-        if self._by_secret(header):
+        if _by_secret(header):
             key, algorithm = self._secret, "HS256"
         else:
             key = self._jwks.key(header.get("kid", "")) if self._jwks else None
@@ -106,8 +106,9 @@ class Authenticator:
         except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):
             raise KisError.of("TOKEN_INVALID") from None
 
-    def _by_secret(self, header: Mapping[str, Any]) -> bool:
-        return self._secret is not None and header.get("alg") == "HS256"
+
+def _by_secret(header: Mapping[str, Any]) -> bool:
+    return header.get("alg") == "HS256"
 
 
 def _header(token: str) -> Mapping[str, Any]:

@@ -36,6 +36,7 @@ STATUS: Mapping[str, int] = {
             "JSON_NUMBER_TOO_LONG",
             "JSON_SYNTAX",
             "JSON_TOO_DEEP",
+            "LAST_EVENT_ID",
         ),
         400,
     ),
@@ -46,7 +47,15 @@ STATUS: Mapping[str, int] = {
     **dict.fromkeys(("ESTIMATE_NOT_FOUND", "NOT_FOUND", "STORAGE_KEY", "STORAGE_MISSING"), 404),
     "METHOD_NOT_ALLOWED": 405,
     **dict.fromkeys(
-        ("ESTIMATE_UNFINISHED", "IDEMPOTENCY_CONFLICT", "QUOTE_SUPERSEDED", "REVISION_PENDING"), 409
+        (
+            "CATALOG_CHANGED",
+            "ESTIMATE_UNFINISHED",
+            "IDEMPOTENCY_CONFLICT",
+            "NOTHING_TO_COMPARE",
+            "QUOTE_SUPERSEDED",
+            "REVISION_PENDING",
+        ),
+        409,
     ),
     **dict.fromkeys(("BODY_TOO_LARGE", "FILE_TOO_LARGE"), 413),
     "MEDIA_TYPE": 415,

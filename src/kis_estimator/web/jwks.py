@@ -42,7 +42,7 @@ class Jwks:
         """
         if not self.at_hand(kid) and self._lock.acquire(blocking=kid not in self._keys):
             try:
-                if self._may_fetch(kid):
+                if self._may_fetch():
                     self._fetch()
             finally:
                 self._lock.release()
@@ -55,9 +55,9 @@ class Jwks:
     def _failed(self) -> bool:
         return self._loaded_at < self._tried_at
 
-    def _may_fetch(self, kid: str) -> bool:
+    def _may_fetch(self) -> bool:
         pause = RETRY_SEC if self._failed else COOL_DOWN_SEC
-        return not self.at_hand(kid) and time.monotonic() - self._tried_at >= pause
+        return time.monotonic() - self._tried_at >= pause
 
     def _fetch(self) -> None:
         self._tried_at = now = time.monotonic()

@@ -39,7 +39,7 @@ from kis_estimator.web.services import Needs, Services
 router = APIRouter(prefix="/v1/estimate", tags=["estimates"])
 
 _JSON = "application/json"
-_LONGEST_WAIT_SEC = 60
+_LONGEST_WAIT_SEC = 50  # less than a request may take
 _SLOW_CLIENT_SEC = 30
 _PREFER = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?:$|[,;\s])", re.IGNORECASE)
 
@@ -57,7 +57,7 @@ Key = Annotated[
 ]
 Prefer = Annotated[
     str | None,
-    Header(description="`wait=N` answers when the estimate is done, within N seconds (≤ 60)."),
+    Header(description="`wait=N` answers when the estimate is done, within N seconds (≤ 50)."),
 ]
 _CREATED: dict[int | str, dict[str, Any]] = {
     201: {

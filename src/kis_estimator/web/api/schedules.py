@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -70,6 +71,13 @@ def _validate(
 ) -> dict[str, Any]:
     with needs.database.tenant(caller.principal) as conn:
         engine = needs.books.in_force(conn).engine
-    given = (*file, engine, locale)
-    reading: intake.Reading = needs.readers.result(service.validate, given, READ_SEC)
+    given = (*file, dict(engine.catalog_files), engine.rule_bytes, locale)
+    reading: intake.Reading = needs.readers.result(_read, given, READ_SEC)
     return service.validation_response(reading, locale)
+
+
+def _read(
+    data: bytes, name: str, catalog: Mapping[str, bytes], rules: bytes, locale: Locale
+) -> intake.Reading:
+    """Read a stranger's file; runs in a child, to which an engine travels as its files."""
+    return service.validate(data, name, service.engine_of(catalog, rules), locale)
