@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from kis_estimator import __version__
-from kis_estimator.cli import evidence
+from kis_estimator.cli import db, evidence
 from kis_estimator.cli.estimate import estimate, lint, validate
+from kis_estimator.cli.serve import api, serve, token, worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +20,11 @@ app = typer.Typer(
 app.command()(estimate)
 app.command()(validate)
 app.command()(lint)
+app.command()(serve)
+app.command()(worker)
+app.command(hidden=True)(api)
+app.command()(token)
+app.add_typer(db.app, name="db")
 app.add_typer(evidence.app, name="evidence")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kis_estimator.cli.catalog import price_book
 from kis_estimator.cli.common import (
     FAILED,
     WRONG,
@@ -56,6 +57,10 @@ CompanyFile = Annotated[
 FormFile = Annotated[
     Path | None, typer.Option(metavar="FORM.xlsx", help="자사 견적 양식 / your own form")
 ]
+PriceBookFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.xlsx|FOLDER", help="내보낸 가격표 / an exported price book"),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="오류만 출력 / print errors only")]
 
 
@@ -70,6 +75,7 @@ def estimate(
     accept_proposed_main: AcceptMain = False,
     company: CompanyFile = None,
     template: FormFile = None,
+    catalog: PriceBookFile = None,
     documents_in: DocumentsIn = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -85,7 +91,7 @@ def estimate(
         settings = read_settings(os.environ)
         files = _files(source, company, template, settings)
         chosen = _date(day)
-        engine = service.load_engine()
+        engine = _engine(catalog)
         options = RunOptions(
             number="",
             revision=1,
@@ -163,6 +169,16 @@ def _read_input(source: str) -> tuple[bytes, str]:
         return read_whole(sys.stdin.buffer, source, service.MAX_INPUT), source
     path = Path(source)
     return read_file(path, "INPUT", service.MAX_INPUT), path.name
+
+
+def _engine(catalog: Path | None) -> Engine:
+    """Return the engine of the caller's price book, else of the program's."""
+    from kis_estimator import service
+
+    engine = service.load_engine()
+    if catalog is None:
+        return engine
+    return service.engine_of(price_book(catalog), engine.rule_bytes)
 
 
 def _signer(settings: Settings) -> SigningKey | None:
