@@ -234,6 +234,7 @@ def workshop(
             company=company,
             seal=seal,
             production=settings.production,
+            retention_days=settings.retention_days,
             finished=_count,
         )
 

@@ -28,6 +28,7 @@ from psycopg_pool import AsyncConnectionPool
 from kis_estimator.errors import KisError, Notice
 from kis_estimator.service.exports import export_quote
 from kis_estimator.service.jobs import Workshop, give_up, run_quote
+from kis_estimator.service.retention import tidy
 from kis_estimator.service.runner import StoppedError
 from kis_estimator.store import queue
 
@@ -35,6 +36,7 @@ TRIES = 3
 _WAITS = 100  # some 1.5 hours in which nobody is to blame
 _LONGEST_WAIT_SEC = 60
 _LAST_WORDS_SEC = 5
+_FAILED_JOB_HOURS = 30 * 24  # as long as somebody may ask why
 _UNAVAILABLE = frozenset(
     {"DATABASE_UNAVAILABLE", "STORAGE_BUCKET", "STORAGE_DENIED", "STORAGE_UNAVAILABLE"}
 )
@@ -53,6 +55,7 @@ class Pace:
     recovery_sec: float = 4
     poll_sec: float = 2
     drain_sec: float = 30
+    tidy_sec: float = 6 * 3600
 
 
 PACE = Pace()
@@ -177,6 +180,22 @@ async def _take_over(app: App, work: Work, job: Job) -> None:
     await app.job_manager.finish_job(job, Status.FAILED, delete_job=False)
 
 
+# ---------------------------------------------------------------- what grows old
+
+
+async def _tidy(app: App, shop: Workshop, pace: Pace) -> None:
+    """Delete what has outlived its time, at the start and every few hours."""
+    while True:
+        try:
+            swept = await asyncio.to_thread(tidy, shop.database, shop.blobs, shop.retention_days)
+            await app.job_manager.delete_old_jobs(nb_hours=_FAILED_JOB_HOURS, include_failed=True)
+        except (ConnectorException, KisError) as error:
+            _log.warning("not tidied", reason=str(error) or type(error).__name__)
+        else:
+            _log.info("tidied", swept=swept)
+        await asyncio.sleep(pace.tidy_sec)
+
+
 # ---------------------------------------------------------------- the process
 
 
@@ -224,18 +243,22 @@ async def work(shop: Workshop, line: Line, processes: int, stop: Stop, pace: Pac
 
     A database that is away is waited for.
     """
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(processes + 2, "job"))
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(processes + 3, "job"))
     app = App(connector=PsycopgConnector())
     app.job_manager = queue.FencedJobs(app.connector)
     known = works(shop)
     register(app, known)
     async with _pool(line) as pool, app.open_async(pool):
-        recovery = asyncio.create_task(_recover(app, known, pace))
+        chores = [
+            asyncio.create_task(_recover(app, known, pace)),
+            asyncio.create_task(_tidy(app, shop, pace)),
+        ]
         try:
             while not stop.asked.is_set():
                 await _work_while_connected(app, line, processes, stop.asked, pace)
         finally:
-            recovery.cancel()
+            for chore in chores:
+                chore.cancel()
 
 
 async def _work_while_connected(

@@ -30,7 +30,10 @@ _RETRIED = frozenset({"DATABASE_UNAVAILABLE", "RUN_CRASHED", "RUN_TIMEOUT"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
-    """What jobs need. `company` and `seal` name the supplier on every document made here."""
+    """What jobs need. `company` and `seal` name the supplier on every document made here.
+
+    Evidence that nothing in force needs is kept for `retention_days`, or for good.
+    """
 
     database: Database
     blobs: Blobs
@@ -39,6 +42,7 @@ class Workshop:
     company: bytes
     seal: bytes | None
     production: bool
+    retention_days: int | None = None
     finished: Callable[[str, Iterable[Mapping[str, Any]]], None] = lambda _status, _gates: None
 
 

@@ -10,14 +10,18 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from kis_estimator.engine.catalog import Catalog
+from kis_estimator.engine.catalog import Catalog, parse_catalog
 from kis_estimator.engine.model import AccessoryItem, BreakerItem, EnclosureItem
 from kis_estimator.errors import KisError, Notice
 from kis_estimator.intake.characters import cleaned
 from kis_estimator.intake.delimited import decode
 from kis_estimator.intake.workbook import read_workbook
+
+if TYPE_CHECKING:
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
 
 Kind = Literal["breaker", "enclosure", "accessory"]
 AnyItem = BreakerItem | EnclosureItem | AccessoryItem
@@ -46,6 +50,7 @@ _CELL_CHARS = 200
 _WORKBOOK = (b"PK", b"\xd0\xcf\x11\xe0")
 _DELIMITERS = ",;\t"
 _EXACT_DIGITS = 15
+_COLUMN_CHARS = 16
 _NO_CLOCK = datetime(2026, 1, 1)  # noqa: DTZ001 - a workbook knows no time zone
 
 Line = tuple[int, tuple[str, ...]]
@@ -120,7 +125,8 @@ def _of_workbook(data: bytes, filename: str) -> Upload:
     if unknown:
         raise KisError(*unknown)
     tables: dict[Kind, Table] = {}
-    head, problems = Head(), []
+    head = Head()
+    problems: list[Notice] = []
     for tab, name in zip(tabs, names, strict=True):
         lines = [(row.number, tuple(cell.strip() for cell in row.cells)) for row in tab.rows]
         try:
@@ -153,12 +159,15 @@ def _csv_lines(text: str, name: str) -> tuple[Kind, list[Line]]:
 
 def _records(text: str, delimiter: str) -> Iterator[Line]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    number = 1
+    number, count = 1, 0
     try:
         for record in reader:
             cells = tuple(cleaned(cell).strip() for cell in record)
             if any(cells):
+                if count > MAX_ROWS:  # the header is none of them
+                    raise KisError.of("TOO_MANY_ROWS", limit=MAX_ROWS)
                 yield number, cells
+                count += 1
             number = reader.line_num + 1
     except csv.Error as error:
         raise KisError.of("CSV_QUOTES", line=number) from error
@@ -169,8 +178,6 @@ def _table(kind: Kind, name: str, lines: Sequence[Line]) -> Table:
     places = _columns(COLUMNS[kind], name, top, header)
     if not rows:
         raise KisError(problem(name, top + 1, COLUMNS[kind][0], "no rows"))
-    if len(rows) > MAX_ROWS:
-        raise KisError.of("TOO_MANY_ROWS", limit=MAX_ROWS)
     width = max(places) + 1
     problems = []
     for number, cells in rows:
@@ -268,6 +275,16 @@ def complete_files(upload: Upload) -> dict[str, bytes]:
     return {name: text.encode() for name, text in files.items()}
 
 
+def export_csv(files: Mapping[str, str], kind: Kind) -> bytes:
+    """Return a table as CSV with the mark by which spreadsheets know UTF-8."""
+    return ("\ufeff" + files[file_of(kind)].removeprefix("\ufeff")).encode()
+
+
+def export_workbook(files: Mapping[str, str]) -> bytes:
+    """Return a price book as a workbook."""
+    return write_workbook(parse_catalog({name: text.encode() for name, text in files.items()}))
+
+
 def write_workbook(catalog: Catalog) -> bytes:
     """Return a price book as a workbook, a tab for each table; the same book, the same bytes."""
     from xlsxwriter import Workbook  # noqa: PLC0415 - only exports need it
@@ -276,29 +293,29 @@ def write_workbook(catalog: Catalog) -> bytes:
     book = Workbook(buffer, {"in_memory": True, "strings_to_formulas": False})
     book.set_properties({"title": catalog.name, "created": _NO_CLOCK})
     bold = book.add_format({"bold": True})
-    heads: list[Sequence[object]] = [(catalog.name, catalog.version, catalog.sample)]
-    tabs: list[tuple[str, Sequence[str], list[Sequence[object]]]] = [
-        (HEAD_TAB, _HEAD_COLUMNS, heads)
-    ]
+    _write_tab(book.add_worksheet(HEAD_TAB), bold, _HEAD_COLUMNS, [catalog])
     for kind, columns in COLUMNS.items():
         items = items_of(catalog, kind).values()
-        rows = [[getattr(item, column) for column in columns] for item in items]
-        tabs.append((TABLES[kind], columns, [*rows]))
-    for name, columns, rows in tabs:
-        sheet = book.add_worksheet(name)
-        sheet.freeze_panes(1, 0)
-        sheet.set_column(0, len(columns) - 1, 16)
-        sheet.write_row(0, 0, columns, bold)
-        for number, row in enumerate(rows, start=1):
-            for column, value in enumerate(row):
-                if isinstance(value, bool):
-                    sheet.write_boolean(number, column, value)
-                elif isinstance(value, int | Decimal) and _is_exact(value):
-                    sheet.write_number(number, column, float(value))
-                else:
-                    sheet.write_string(number, column, str(value))
+        _write_tab(book.add_worksheet(TABLES[kind]), bold, columns, items)
     book.close()
     return buffer.getvalue()
+
+
+def _write_tab(
+    sheet: Worksheet, bold: Format, columns: Sequence[str], items: Iterable[object]
+) -> None:
+    sheet.freeze_panes(1, 0)
+    sheet.set_column(0, len(columns) - 1, _COLUMN_CHARS)
+    sheet.write_row(0, 0, columns, bold)
+    for number, item in enumerate(items, start=1):
+        for place, column in enumerate(columns):
+            value = getattr(item, column)
+            if isinstance(value, bool):
+                sheet.write_boolean(number, place, value)
+            elif isinstance(value, int | Decimal) and _is_exact(value):
+                sheet.write_number(number, place, float(value))
+            else:
+                sheet.write_string(number, place, str(value))
 
 
 def _is_exact(number: int | Decimal) -> bool:

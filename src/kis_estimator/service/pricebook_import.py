@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
+
+from psycopg.types.json import Jsonb
 
 from kis_estimator.engine.catalog import Catalog, parse_catalog
 from kis_estimator.engine.rules import AccessoriesRules, Rules
@@ -21,6 +24,7 @@ from kis_estimator.service.pricebook_files import (
     Kind,
     Table,
     Upload,
+    complete_files,
     file_of,
     head_text,
     items_of,
@@ -29,10 +33,13 @@ from kis_estimator.service.pricebook_files import (
     row_of,
     table_text,
 )
+from kis_estimator.store import catalog, estimates
+from kis_estimator.store.sql import Conn, queries
 
 ITEMS = "items"
 """The name of a table whose rows are objects of a request."""
 
+Action = Literal["catalog.imported", "catalog.restored"]
 Row = dict[str, Any]
 _PRICE = "unitPrice"
 
@@ -76,6 +83,16 @@ class Plan:
     same: int
     sample_prices: int
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many items are added, removed, changed and as before."""
+        return {
+            "added": len(self.added),
+            "removed": len(self.removed),
+            "changed": len(self.changed),
+            "unchanged": self.same,
+        }
+
 
 def rule_skus(rules: Rules) -> frozenset[str]:
     """Return the accessories that the rules put into panels by themselves."""
@@ -97,6 +114,15 @@ def rule_skus(rules: Rules) -> frozenset[str]:
     )
 
 
+def whole_book(data: bytes, filename: str) -> dict[str, bytes]:
+    """Return a workbook that is a price book by itself as its files. Raises all that is wrong."""
+    upload = read_upload(data, filename)
+    files = complete_files(upload)
+    with _placed_problems(upload):
+        parse_catalog(files)
+    return files
+
+
 def plan_file(base: Mapping[str, str], data: bytes, filename: str, wish: Wish) -> Plan:
     """Return what a price book becomes by a file. Raises all that is wrong with it."""
     return plan(base, read_upload(data, filename), wish)
@@ -106,7 +132,7 @@ def plan_items(base: Mapping[str, str], given: list[tuple[Kind, Row]], wish: Wis
     """Return what a price book becomes by items given as objects, numbered from 1."""
     tables: dict[Kind, list[tuple[int, tuple[str, ...]]]] = {}
     for number, (kind, fields) in enumerate(given, start=1):
-        cells = tuple(str(fields[column]) for column in COLUMNS[kind])
+        cells = tuple(str(fields[column]).strip() for column in COLUMNS[kind])
         tables.setdefault(kind, []).append((number, cells))
     upload = Upload({kind: Table(ITEMS, tuple(rows)) for kind, rows in tables.items()})
     return plan(base, upload, wish)
@@ -144,7 +170,8 @@ def plan_files(base: Mapping[str, str], files: Mapping[str, str]) -> Plan:
 
 def _compared(before: Catalog, after: Catalog, files: Mapping[str, str]) -> Plan:
     old = {(row["kind"], row["sku"]): row for row in item_rows(before)}
-    new = {(row["kind"], row["sku"]): row for row in (rows := item_rows(after))}
+    rows = item_rows(after)
+    new = {(row["kind"], row["sku"]): row for row in rows}
     both = sorted(old.keys() & new.keys())
     changed = [_changed(old[key], new[key]) for key in both if old[key] != new[key]]
     return Plan(
@@ -164,6 +191,33 @@ def _compared(before: Catalog, after: Catalog, files: Mapping[str, str]) -> Plan
     )
 
 
+def adopt(conn: Conn, base: int, new: Plan, action: Action, trace_id: str | None) -> int:
+    """Make a plan the version in force, after the one that it was made of; return its number.
+
+    Raises CATALOG_CHANGED where another version has come in between.
+    """
+    estimates.ensure_caller(conn)
+    number = base + 1
+    version = catalog.NewVersion(
+        sha256=new.sha256,
+        name=new.name,
+        version=new.version,
+        sample=new.sample,
+        files=new.files,
+        rows=new.rows,
+    )
+    version_id = catalog.add_version(conn, number, version)
+    details = {"number": number, "sha256": new.sha256, "sample": new.sample, **new.counts}
+    queries().audit(
+        conn,
+        action=action,
+        entity=str(version_id),
+        details=Jsonb(details),
+        trace_id=trace_id,
+    )
+    return number
+
+
 # ---------------------------------------------------------------- parts
 
 
@@ -177,15 +231,24 @@ def _validated(base: Mapping[str, str], upload: Upload) -> Catalog:
         file_of(kind): table_text(kind, (cells for _, cells in table.rows))
         for kind, table in upload.tables.items()
     }
+    with _placed_problems(upload):
+        return _parsed({**base, **given})
+
+
+@contextmanager
+def _placed_problems(upload: Upload) -> Iterator[None]:
+    """Tell what is wrong with a row at the place where it was given."""
     tables = {file_of(kind): table for kind, table in upload.tables.items()}
     try:
-        return _parsed({**base, **given})
+        yield
     except KisError as error:
         raise KisError(*(_placed(notice, tables) for notice in error.notices)) from None
 
 
 def _placed(notice: Notice, tables: Mapping[str, Table]) -> Notice:
-    table = tables[str(notice.sheet)]
+    table = tables.get(str(notice.sheet))
+    if table is None:
+        return notice
     row = table.rows[(notice.row or 0) - 2][0]
     column, reason = str(notice.params["field"]), str(notice.params["reason"])
     return problem(table.name, row, camel(column) if table.name == ITEMS else column, reason)

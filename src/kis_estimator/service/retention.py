@@ -9,6 +9,13 @@ from kis_estimator.store.db import Database
 _AT_ONCE = 200
 
 
+def tidy(database: Database, blobs: Blobs, days: int | None) -> int:
+    """Forget old idempotency keys, and sweep where evidence is kept for a time; as `sweep`."""
+    with database.service() as conn:
+        estimates.forget_keys(conn)
+    return 0 if days is None else sweep(database, blobs, days)
+
+
 def sweep(database: Database, blobs: Blobs, days: int) -> int:
     """Delete what nobody put for so many days and nothing in force needs; return how many.
 
