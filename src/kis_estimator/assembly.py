@@ -177,7 +177,7 @@ LIMITS = Limits()
 @contextmanager
 def api_services(settings: Settings, addresses: Addresses) -> Iterator[Services]:
     """Lend what the API works with."""
-    readers = Children.start(_READERS, LIMITS.read_bytes, "kis_estimator.service.reading")
+    readers = Children.start(_READERS, LIMITS.read_bytes, "kis_estimator.service.pricebook_import")
     with (
         closing(readers),
         Database(

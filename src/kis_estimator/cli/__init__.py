@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kis_estimator import __version__
-from kis_estimator.cli import db, evidence
+from kis_estimator.cli import catalog, db, evidence
 from kis_estimator.cli.estimate import estimate, lint, validate
 from kis_estimator.cli.serve import api, serve, token, worker
 
@@ -24,6 +24,7 @@ app.command()(serve)
 app.command()(worker)
 app.command(hidden=True)(api)
 app.command()(token)
+app.add_typer(catalog.app, name="catalog")
 app.add_typer(db.app, name="db")
 app.add_typer(evidence.app, name="evidence")
 

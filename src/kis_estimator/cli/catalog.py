@@ -16,19 +16,16 @@ from kis_estimator.cli.common import (
     WRONG,
     AsJson,
     print_json,
+    problems_end_it,
     read_file,
     terminal_locale,
 )
-from kis_estimator.cli.db import UNAVAILABLE
 from kis_estimator.errors import KisError, Locale, say
 
 if TYPE_CHECKING:
     from kis_estimator.service import Engine
     from kis_estimator.store.db import Database, Principal
 
-_UNAVAILABLE_CODES = frozenset(
-    {"DATABASE_BEHIND", "DATABASE_UNAVAILABLE", "POSTGRES_START", "POSTGRES_VERSION"}
-)
 _EVERY = 1_000_000
 
 app = typer.Typer(
@@ -169,7 +166,7 @@ def _installation(locale: Locale) -> Iterator[_Installation]:
     from kis_estimator.settings import require_service_settings
     from kis_estimator.store.db import Database
 
-    try:
+    with problems_end_it(locale):
         settings = require_service_settings(os.environ)
         if not settings.local_storage:
             raise KisError.of("CATALOG_ELSEWHERE")
@@ -178,12 +175,6 @@ def _installation(locale: Locale) -> Iterator[_Installation]:
             with Database(addresses.login, pool_size=1, max_overflow=0) as database:
                 principal = local_principal(settings.home, "admin")
                 yield _Installation(database, principal, load_engine())
-    except KisError as error:
-        from kis_estimator.terminal.console import print_problems
-
-        print_problems(error.notices, locale)
-        missing = any(notice.code in _UNAVAILABLE_CODES for notice in error.notices)
-        raise typer.Exit(UNAVAILABLE if missing else WRONG) from None
 
 
 def _write(target: Path, files: Mapping[str, str]) -> None:

@@ -16,7 +16,18 @@ from kis_estimator.errors import KisError, Locale, Notice
 from kis_estimator.evidence.canonical import pretty
 from kis_estimator.settings import reader_locale
 
-FAILED, WRONG = 1, 2
+FAILED, WRONG, UNAVAILABLE = 1, 2, 3
+_UNAVAILABLE_CODES = frozenset(
+    {
+        "DATABASE_BEHIND",
+        "DATABASE_REFUSED",
+        "DATABASE_UNAVAILABLE",
+        "POSTGRES_START",
+        "POSTGRES_VERSION",
+        "SERVE_GAVE_UP",
+        "STORAGE_UNAVAILABLE",
+    }
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON만 출력 / print the JSON alone")]
 
@@ -27,15 +38,19 @@ def terminal_locale() -> Locale:
 
 
 @contextmanager
-def problems_end_with_2(locale: Locale) -> Iterator[None]:
-    """Print every notice of an error with its place and remedy, then end with 2."""
+def problems_end_it(locale: Locale) -> Iterator[None]:
+    """Print every notice of an error with its place and remedy, then end the command.
+
+    With 3 where a dependency is unavailable, else with 2.
+    """
     try:
         yield
     except KisError as error:
         from kis_estimator.terminal.console import print_problems
 
         print_problems(error.notices, locale)
-        raise typer.Exit(WRONG) from None
+        missing = any(notice.code in _UNAVAILABLE_CODES for notice in error.notices)
+        raise typer.Exit(UNAVAILABLE if missing else WRONG) from None
 
 
 def read_file(path: Path, what: str, limit: int) -> bytes:

@@ -8,11 +8,8 @@ from contextlib import contextmanager
 
 import typer
 
-from kis_estimator.cli.common import WRONG, terminal_locale
-from kis_estimator.errors import KisError, Locale
-
-UNAVAILABLE = 3
-_UNAVAILABLE_CODES = frozenset({"DATABASE_UNAVAILABLE", "POSTGRES_START", "POSTGRES_VERSION"})
+from kis_estimator.cli.common import WRONG, problems_end_it, terminal_locale
+from kis_estimator.errors import Locale
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -70,7 +67,7 @@ def _database(locale: Locale) -> Iterator[str]:
     from kis_estimator.settings import read_settings
     from kis_estimator.store.postgres import EmbeddedPostgres
 
-    try:
+    with problems_end_it(locale):
         settings = read_settings(os.environ)
         dsn = settings.direct_url or settings.database_url
         if dsn is not None:
@@ -78,9 +75,3 @@ def _database(locale: Locale) -> Iterator[str]:
         else:
             with EmbeddedPostgres(settings.home / "postgres") as server:
                 yield server.dsn("postgres")
-    except KisError as error:
-        from kis_estimator.terminal.console import print_problems
-
-        print_problems(error.notices, locale)
-        missing = any(notice.code in _UNAVAILABLE_CODES for notice in error.notices)
-        raise typer.Exit(UNAVAILABLE if missing else WRONG) from None

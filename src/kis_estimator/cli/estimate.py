@@ -18,7 +18,7 @@ from kis_estimator.cli.common import (
     WRONG,
     AsJson,
     print_json,
-    problems_end_with_2,
+    problems_end_it,
     read_file,
     read_whole,
     terminal_locale,
@@ -87,7 +87,7 @@ def estimate(
 
     locale = documents_in or terminal_locale()
     show = not quiet and not as_json
-    with problems_end_with_2(locale), progress(locale, show=show) as emit:
+    with problems_end_it(locale), progress(locale, show=show) as emit:
         settings = read_settings(os.environ)
         files = _files(source, company, template, settings)
         chosen = _date(day)
@@ -147,7 +147,7 @@ def lint(
     from kis_estimator import service
 
     locale = terminal_locale()
-    with problems_end_with_2(locale):
+    with problems_end_it(locale):
         outcome = service.lint_folder(folder, locale)
     if as_json:
         print_json({"gates": list(outcome.gates), "findings": list(outcome.findings)})

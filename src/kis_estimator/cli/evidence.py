@@ -13,7 +13,7 @@ from kis_estimator.cli.common import (
     FAILED,
     AsJson,
     print_json,
-    problems_end_with_2,
+    problems_end_it,
     read_file,
     terminal_locale,
 )
@@ -56,7 +56,7 @@ def verify(
     if not packs and chain is None:
         raise typer.BadParameter("PACK | --chain LOG")
     locale = terminal_locale()
-    with problems_end_with_2(locale):
+    with problems_end_it(locale):
         keys = _public_keys(public_keys or ())
         log = None if chain is None else read_file(chain, "--chain", _LOG_LIMIT)
         reports: dict[str, Report] = {}
@@ -84,7 +84,7 @@ def replay(source: OnePack, as_json: AsJson = False) -> None:
     from kis_estimator.service.replay import replay as run
 
     locale = terminal_locale()
-    with problems_end_with_2(locale), evidence.open_pack(source) as pack:
+    with problems_end_it(locale), evidence.open_pack(source) as pack:
         result = run(pack)
     if as_json:
         print_json(result.response())
@@ -110,7 +110,7 @@ def export(
     locale = terminal_locale()
     withheld: tuple[str, ...] = ()
     with ExitStack() as stack:
-        stack.enter_context(problems_end_with_2(locale))
+        stack.enter_context(problems_end_it(locale))
         pack = stack.enter_context(evidence.open_pack(source))
         with evidence.new_file(output) as out:
             if customer:
@@ -129,7 +129,7 @@ def keygen(
     from kis_estimator.terminal.console import print_said
 
     locale = terminal_locale()
-    with problems_end_with_2(locale):
+    with problems_end_it(locale):
         key, private, public = make_keys(folder)
     what = {"key": key.key_id, "private": str(private), "public": str(public)}
     print_said("KEY_MADE", locale, **what)

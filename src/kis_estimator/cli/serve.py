@@ -7,14 +7,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kis_estimator.cli.common import WRONG, terminal_locale
+from kis_estimator.cli.common import problems_end_it, terminal_locale
 from kis_estimator.errors import KisError, Locale, say
 from kis_estimator.settings import Settings, require_service_settings
 
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
     from kis_estimator.assembly import Addresses
     from kis_estimator.supervisor import Child, Tell
 
-UNAVAILABLE = 3
-_UNAVAILABLE_CODES = frozenset(
-    {
-        "DATABASE_BEHIND",
-        "DATABASE_REFUSED",
-        "DATABASE_UNAVAILABLE",
-        "POSTGRES_START",
-        "POSTGRES_VERSION",
-        "SERVE_GAVE_UP",
-        "STORAGE_UNAVAILABLE",
-    }
-)
 _DAY_SEC = 86_400
 _MOST_WORKERS = 256
 
@@ -58,7 +46,7 @@ def serve(
 
     locale = terminal_locale()
     tell = _teller(locale)
-    with _problems(locale):
+    with problems_end_it(locale):
         settings = require_service_settings(os.environ)
         authenticated = bool(settings.supabase_url or settings.jwt_secret)
         with (
@@ -87,7 +75,7 @@ def worker(
     """대기열의 견적을 처리합니다. Work on the estimates of the queue, on any number of hosts."""
     from kis_estimator.processes import cores, run_worker
 
-    with _problems(terminal_locale()):
+    with problems_end_it(terminal_locale()):
         settings = require_service_settings(os.environ)
         run_worker(settings, workers or cores(), supervised=supervised)
 
@@ -99,7 +87,7 @@ def api(
     """Answer requests: the child of `kis serve`."""
     from kis_estimator.processes import run_api
 
-    with _problems(terminal_locale()):
+    with problems_end_it(terminal_locale()):
         settings = require_service_settings(os.environ)
         run_api(settings, socket.socket(fileno=listener), supervised=supervised)
 
@@ -114,7 +102,7 @@ def token(
     from kis_estimator.assembly import local_principal, local_secret
     from kis_estimator.web.auth import mint_token
 
-    with _problems(terminal_locale()):
+    with problems_end_it(terminal_locale()):
         settings = require_service_settings(os.environ)
         secret = local_secret(settings)
         typer.echo(mint_token(secret, local_principal(settings.home, role), days * _DAY_SEC))
@@ -215,16 +203,3 @@ def _teller(locale: Locale) -> Tell:
         print_line(stderr(), say(code, locale, **params))
 
     return tell
-
-
-@contextmanager
-def _problems(locale: Locale) -> Iterator[None]:
-    """Print what is wrong with its remedy; ends with 3 where a dependency is missing, else 2."""
-    try:
-        yield
-    except KisError as error:
-        from kis_estimator.terminal.console import print_problems
-
-        print_problems(error.notices, locale)
-        missing = any(notice.code in _UNAVAILABLE_CODES for notice in error.notices)
-        raise typer.Exit(UNAVAILABLE if missing else WRONG) from None

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from kis_estimator.engine.model import (
@@ -106,9 +106,6 @@ def parse_catalog(files: Mapping[str, bytes]) -> Catalog:
     breakers = _table(BreakerItem, "breakers.csv", files, problems)
     enclosures = _table(EnclosureItem, "enclosures.csv", files, problems)
     accessories = _table(AccessoryItem, "accessories.csv", files, problems)
-    for number, item in enumerate(breakers, start=2):
-        if item.rated_current_a > item.frame_af:
-            problems.append(_problem("breakers.csv", number, "rated_current_a", "AT > AF"))
     head = _head(files, problems)
     if problems:
         raise KisError(*problems[:_MAX_PROBLEMS])
@@ -160,7 +157,6 @@ def _table(
         problems.append(_problem(name, 1, "file", type(error).__name__))
         return []
     reader = csv.DictReader(io.StringIO(text), strict=True)
-    hints = get_type_hints(kind)
     columns = [item.name for item in fields(kind)]
     if sorted(reader.fieldnames or ()) != sorted(columns):
         problems.append(_problem(name, 1, "header", f"columns must be {', '.join(columns)}"))
@@ -169,23 +165,41 @@ def _table(
     seen: set[str] = set()
     try:
         for number, row in enumerate(reader, start=2):
-            values = {}
-            for key in columns:
-                try:
-                    values[key] = _cell(hints[key], key, (row.get(key) or "").strip())
-                except ValueError as error:
-                    problems.append(_problem(name, number, key, str(error)))
+            item = _item(kind, row, (name, number), problems)
+            if item is not None:
+                items.append(item)
             if row.get("sku") in seen:
                 problems.append(_problem(name, number, "sku", "duplicate"))
             seen.add(str(row.get("sku")))
             if len(seen) > _MAX_ROWS:
                 problems.append(_problem(name, number, "file", f"more than {_MAX_ROWS} rows"))
                 break
-            if len(values) == len(columns):
-                items.append(kind(**values))
     except csv.Error as error:
         problems.append(_problem(name, reader.line_num, "file", str(error)))
     return items
+
+
+@cache
+def _hints(kind: type[object]) -> Mapping[str, Any]:
+    return get_type_hints(kind)
+
+
+def _item(
+    kind: type[Item], row: Mapping[str, str], place: tuple[str, int], problems: list[Notice]
+) -> Item | None:
+    """Return the item of a row; None, and a problem for each field, where it is wrong."""
+    hints = _hints(kind)
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        try:
+            values[field.name] = _cell(
+                hints[field.name], field.name, (row.get(field.name) or "").strip()
+            )
+        except ValueError as error:
+            problems.append(_problem(*place, field.name, str(error)))
+    if values.get("rated_current_a", 0) > values.get("frame_af", values.get("rated_current_a", 0)):
+        problems.append(_problem(*place, "rated_current_a", "AT > AF"))
+    return kind(**values) if len(values) == len(fields(kind)) else None
 
 
 def _cell(kind: Any, key: str, text: str) -> Any:  # noqa: ANN401 - the field's own type

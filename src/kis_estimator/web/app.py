@@ -15,7 +15,7 @@ from kis_estimator import __version__
 from kis_estimator.errors import KisError
 from kis_estimator.settings import Settings
 from kis_estimator.web import openapi, pages, tracing
-from kis_estimator.web.api import documents, estimates, evidence, health, schedules
+from kis_estimator.web.api import catalog, documents, estimates, evidence, health, schedules
 from kis_estimator.web.errors import (
     JSON_LIMIT,
     on_http_error,
@@ -31,6 +31,7 @@ _ROUTERS = (
     schedules.router,
     documents.router,
     evidence.router,
+    catalog.router,
     health.router,
     openapi.router,
     pages.router,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import UploadFile
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
 
 from kis_estimator.engine.model import AccessoryCategory, Category, Location, Material
 from kis_estimator.intake.request import Name
@@ -21,10 +22,14 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_Integer = Annotated[int, BeforeValidator(_whole), Field(strict=True)]
-Whole = Annotated[_Integer, Field(ge=1, le=_LARGEST)]
-WholeOrNone = Annotated[_Integer, Field(ge=0, le=_LARGEST, description="0 = none")]
-Price = Annotated[_Integer, Field(ge=0, le=_LARGEST, description="won before VAT")]
+_AS_WHOLE = BeforeValidator(_whole)
+Whole = Annotated[int, Field(ge=1, le=_LARGEST, strict=True), _AS_WHOLE]
+WholeOrNone = Annotated[
+    int, Field(ge=0, le=_LARGEST, strict=True, description="0 = none"), _AS_WHOLE
+]
+Price = Annotated[
+    int, Field(ge=0, le=_LARGEST, strict=True, description="won before VAT"), _AS_WHOLE
+]
 Measure = Annotated[float, Field(gt=0, le=_LARGEST, strict=True)]
 MeasureOrNone = Annotated[float, Field(ge=0, le=_LARGEST, strict=True)]
 Label = Annotated[Name, Field(max_length=100)]
@@ -32,10 +37,12 @@ BaseNumber = Annotated[
     int,
     Field(ge=0, le=2**31 - 1, description="The version that this was made for; else 409"),
 ]
-Sample = Annotated[
-    bool | None,
+IsSample = Annotated[
+    bool,
     Field(description="Whether the prices are a sample; left out, it follows from the prices."),
 ]
+Absent = SkipJsonSchema[None]
+"""What is left out of a form, which has no null."""
 
 
 class Given(BaseModel):
@@ -128,7 +135,7 @@ class ItemsGiven(BaseModel):
     ]
     preview: Annotated[bool, Field(description="Say what would change, change nothing.")] = False
     base: BaseNumber | None = None
-    sample: Sample = None
+    sample: IsSample | None = None
     name: Name | None = None
     version: Label | None = None
 
@@ -147,10 +154,10 @@ class FileGiven(BaseModel):
         Field(description="`replace`: a table of the file becomes exactly its rows."),
     ] = "upsert"
     preview: Annotated[bool, Field(description="Say what would change, change nothing.")] = False
-    base: BaseNumber | None = None
-    sample: Sample = None
-    name: Name | None = None
-    version: Label | None = None
+    base: BaseNumber | Absent = None
+    sample: IsSample | Absent = None
+    name: Name | Absent = None
+    version: Label | Absent = None
 
 
 class CatalogItem(Answer):

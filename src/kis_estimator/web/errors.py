@@ -44,7 +44,10 @@ STATUS: Mapping[str, int] = {
     **dict.fromkeys(
         ("LINK_EXPIRED", "LINK_INVALID", "ROLE_REQUIRED", "TOKEN_ORGANISATION", "TOKEN_ROLE"), 403
     ),
-    **dict.fromkeys(("ESTIMATE_NOT_FOUND", "NOT_FOUND", "STORAGE_KEY", "STORAGE_MISSING"), 404),
+    **dict.fromkeys(
+        ("CATALOG_VERSION", "ESTIMATE_NOT_FOUND", "NOT_FOUND", "STORAGE_KEY", "STORAGE_MISSING"),
+        404,
+    ),
     "METHOD_NOT_ALLOWED": 405,
     **dict.fromkeys(
         (
