@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from kis_estimator.engine.model import (
@@ -157,6 +157,7 @@ def _table(
         problems.append(_problem(name, 1, "file", type(error).__name__))
         return []
     reader = csv.DictReader(io.StringIO(text), strict=True)
+    hints = get_type_hints(kind)
     columns = [item.name for item in fields(kind)]
     if sorted(reader.fieldnames or ()) != sorted(columns):
         problems.append(_problem(name, 1, "header", f"columns must be {', '.join(columns)}"))
@@ -165,7 +166,7 @@ def _table(
     seen: set[str] = set()
     try:
         for number, row in enumerate(reader, start=2):
-            item = _item(kind, row, (name, number), problems)
+            item = _item(kind, hints, row, (name, number), problems)
             if item is not None:
                 items.append(item)
             if row.get("sku") in seen:
@@ -179,16 +180,14 @@ def _table(
     return items
 
 
-@cache
-def _hints(kind: type[object]) -> Mapping[str, Any]:
-    return get_type_hints(kind)
-
-
 def _item(
-    kind: type[Item], row: Mapping[str, str], place: tuple[str, int], problems: list[Notice]
+    kind: type[Item],
+    hints: Mapping[str, Any],
+    row: Mapping[str, str],
+    place: tuple[str, int],
+    problems: list[Notice],
 ) -> Item | None:
     """Return the item of a row; None, and a problem for each field, where it is wrong."""
-    hints = _hints(kind)
     values: dict[str, Any] = {}
     for field in fields(kind):
         try:
