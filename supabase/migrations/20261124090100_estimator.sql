@@ -253,13 +253,13 @@ create table estimator.estimate_events (
   foreign key (quote_id, org_id) references estimator.quotes (id, org_id) on delete cascade
 );
 
--- A notice only wakes those who read the rows.
+-- A notice only wakes those who read the rows; of a quote's first event nobody can know yet.
 create function estimator.announce_events() returns trigger
   language plpgsql set search_path = ''
   as $$
 begin
   perform pg_notify('kis_events', fresh.quote_id::text)
-    from (select distinct quote_id from inserted) fresh;
+    from (select distinct quote_id from inserted where position > 1) fresh;
   return null;
 end
 $$;
@@ -340,7 +340,7 @@ create trigger append_only before update or delete on estimator.catalog_items
 -- ------------------------------------------------------------------ numbers
 
 -- The next number of the caller's organisation on a day. Its row is locked until the transaction
--- ends: ask for it last.
+-- ends: ask for it last. Makes the caller known.
 create function estimator.next_number(wanted date) returns text
   language plpgsql security definer set search_path = ''
   as $$
@@ -350,6 +350,7 @@ begin
   if not shared.caller_is('estimator') then
     raise insufficient_privilege using message = 'an estimator is needed';
   end if;
+  perform shared.ensure_caller();
   insert into estimator.number_sequences as s (org_id, day, last)
     values (shared.caller_org(), wanted, 1)
     on conflict (org_id, day) do update set last = s.last + 1

@@ -1,5 +1,5 @@
 -- The job queue: the schema of procrastinate 3.10.0 as its package carries it (MIT, see
--- ../procrastinate-LICENSE.md), between our first line and our grants at the end. It stands in
+-- ../procrastinate-LICENSE.md), between our first line and our own part at the end. It stands in
 -- `public` because the library names its tables without a schema; nobody but the login role of API
 -- and worker may touch it.
 
@@ -638,3 +638,19 @@ grant usage on sequence public.procrastinate_jobs_id_seq, public.procrastinate_p
   public.procrastinate_events_id_seq, public.procrastinate_workers_id_seq to kis_api, service_role;
 
 reset search_path;
+
+-- ------------------------------------------------------------------ a quote is never without its job
+
+create function estimator.queue_run() returns trigger
+  language plpgsql security definer set search_path = ''
+  as $$
+begin
+  perform public.procrastinate_defer_jobs_v1(array[
+    row('estimates', 'estimate.run', 0, null, null,
+      jsonb_build_object('quote_id', new.id), null)::public.procrastinate_job_to_defer_v1]);
+  return null;
+end
+$$;
+revoke all on function estimator.queue_run() from public, anon, authenticated;
+create trigger queued after insert on estimator.quotes
+  for each row execute function estimator.queue_run();

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -37,40 +37,52 @@ def hand_over(folder: Path) -> None:
             parent.chmod(parent.stat().st_mode | 0o011)
 
 
+def run_in(folder: Path, program: str, *arguments: str) -> None:
+    """Run a program of PostgreSQL on the server in a folder.
+
+    Another run of the tests may have closed the folder above in the meantime: pytest does so.
+    """
+    hand_over(folder)
+    command = [str(BINARIES / program), "-D", "data", *arguments]
+    subprocess.run(command, check=True, capture_output=True, cwd=folder, **run_as())
+
+
 @contextmanager
-def debian_server(folder: Path) -> Iterator[str]:
+def debian_server(folder: Path, superuser: str = "postgres") -> Iterator[str]:
     """Run PostgreSQL 15 and yield its URL without a database's name."""
     folder.mkdir()
-    hand_over(folder)
-
-    def run(program: str, *arguments: str) -> None:
-        command = [str(BINARIES / program), "-D", "data", *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder, **run_as())
-
-    run("initdb", "-U", "postgres", "--auth=trust", "--no-sync")
+    run_in(folder, "initdb", "-U", superuser, "--auth=trust", "--no-sync")
     port = free_port()
     settings = f"-k .. -c listen_addresses=127.0.0.1 -c port={port} -c fsync=off"
-    run("pg_ctl", "-w", "-l", "log", "-o", settings, "start")
+    run_in(folder, "pg_ctl", "-w", "-l", "log", "-o", settings, "start")
     try:
-        yield f"postgresql://postgres@127.0.0.1:{port}"
+        yield f"postgresql://{superuser}@127.0.0.1:{port}"
     finally:
-        run("pg_ctl", "-w", "-m", "fast", "stop")
+        run_in(folder, "pg_ctl", "-w", "-m", "fast", "stop")
 
 
 @contextmanager
-def pgbouncer(folder: Path, server: str) -> Iterator[str]:
-    """Run a transaction pooler with one server connection, so that all clients share it."""
+def pgbouncer(
+    folder: Path, server: str, passwords: Mapping[str, str] | None = None, connections: int = 1
+) -> Iterator[str]:
+    """Run a transaction pooler: with one server connection, all clients share it.
+
+    Who has a password must show it; without passwords the two users of the tests are trusted.
+    """
     folder.mkdir()
     port = free_port()
     host, _, server_port = server.rpartition("@")[2].partition(":")
-    (folder / "users.txt").write_text('"kis_api" ""\n"postgres" ""\n', encoding="utf-8")
+    users = passwords or {"kis_api": "", "postgres": ""}
+    listed = "".join(f'"{name}" "{password}"\n' for name, password in users.items())
+    (folder / "users.txt").write_text(listed, encoding="utf-8")
     (folder / "pgbouncer.ini").write_text(
         "[databases]\n"
         f"* = host={host} port={server_port}\n"
         "[pgbouncer]\n"
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        "auth_type = trust\nauth_file = users.txt\n"
-        "pool_mode = transaction\ndefault_pool_size = 1\nlogfile = log\n",
+        f"auth_type = {'scram-sha-256' if passwords else 'trust'}\nauth_file = users.txt\n"
+        f"pool_mode = transaction\ndefault_pool_size = {connections}\n"
+        "server_login_retry = 1\nlogfile = log\n",
         encoding="utf-8",
     )
     hand_over(folder)

@@ -1,5 +1,7 @@
 """A conformance server: Supabase Storage's REST interface as measured, on 127.0.0.1.
 
+The public keys of the project's authentication stand below the same address.
+
 Statuses, bodies and names are those of the real server behind its gateway (DESIGN, Supabase
 facts); the files are in memory. `fail`, `drop`, `truncate`, `damage` spoil the next answers.
 """
@@ -24,6 +26,7 @@ import jwt
 from jwt.types import Options
 
 PREFIX = "/storage/v1"
+JWKS = "/auth/v1/.well-known/jwks.json"
 KEY = re.compile(r"[A-Za-z0-9_/!.*'() &$@=;:+,?-]+")
 FOREVER = 1 << 30
 
@@ -104,6 +107,7 @@ class StorageServer:
         self.requests: list[Request] = []
         self.clock_ahead_sec = 0
         self.newer = True  # errors have a `code`
+        self.jwks: dict[str, Any] = {"keys": []}  # of the project's authentication
         self._secret = secrets.token_hex(32)
         self._faults: deque[tuple[Callable[[Request], Reply], int]] = deque()
         self._lock = threading.RLock()
@@ -176,7 +180,9 @@ class StorageServer:
     # ---------------------------------------------------------------- answering
 
     def reply(self, asked: Request) -> Reply:
-        """Answer a request, or do what the next fault says."""
+        """Answer a request, or do what the next fault says; keys are another server's matter."""
+        if asked.path == JWKS:
+            return told(self.jwks)
         with self._lock:
             self.requests.append(asked)
             answer: Callable[[Request], Reply] = self._answer

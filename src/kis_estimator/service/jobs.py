@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,7 +22,15 @@ from kis_estimator.store.db import Database
 from kis_estimator.store.estimates import Claim, Happened, Stored, StoredDocument
 
 PACK_TYPE = "application/zip"
-_MEDIA_TYPES = {".dxf": "image/vnd.dxf", ".json": "application/json"}
+# Not the table of the host: a bucket takes known types only, and hosts know different ones.
+_MEDIA_TYPES = {
+    ".dxf": "image/vnd.dxf",
+    ".json": "application/json",
+    ".pdf": "application/pdf",
+    ".svg": "image/svg+xml",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".zip": PACK_TYPE,
+}
 _UPLOADS = 8
 _RETRIED = frozenset({"DATABASE_UNAVAILABLE", "RUN_CRASHED", "RUN_TIMEOUT"})
 
@@ -191,8 +198,7 @@ def media_type(path: str) -> str:
     >>> media_type("drawings/01-lp-1-outline.dxf"), media_type("quotation.pdf")
     ('image/vnd.dxf', 'application/pdf')
     """
-    known = _MEDIA_TYPES.get(PurePosixPath(path).suffix)
-    return known or mimetypes.guess_type(path)[0] or "application/octet-stream"
+    return _MEDIA_TYPES.get(PurePosixPath(path).suffix, "application/octet-stream")
 
 
 def _stored(content: bytes, kind: str) -> Stored:

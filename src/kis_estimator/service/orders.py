@@ -15,7 +15,7 @@ from kis_estimator.errors import KisError, Locale, say
 from kis_estimator.evidence import plain, pretty, sha256
 from kis_estimator.service.clock import today
 from kis_estimator.service.pricebook import PriceBook
-from kis_estimator.store import estimates, queue
+from kis_estimator.store import estimates
 from kis_estimator.store.sql import Conn, Row
 
 API = "/v1/estimate"
@@ -71,15 +71,16 @@ class Call:
 
 
 def place(conn: Conn, order: Order, call: Call, base_id: UUID | None = None) -> tuple[UUID, bytes]:
-    """Take an order in: quote, first event and job in the caller's transaction.
+    """Take an order in: quote, first event and job in the caller's transaction, which ends now.
 
+    Numbers are given one after the other: whoever holds one holds up the organisation's next order.
     With `base_id` it is a revision of that quote, which stays in force until the run is done.
     Returns the id and the EstimateResponse as ordered; the same key and order again return the
     first. Raises IDEMPOTENCY_CONFLICT, and what `estimates.revisable` does.
     """
-    estimates.ensure_caller(conn)
     quote_id = uuid4()
     if call.key is not None:
+        estimates.ensure_caller(conn)
         request_sha = sha256(f"{base_id} {order.sha256}".encode())
         earlier = estimates.claim_key(conn, call.key, request_sha, quote_id)
         if earlier is not None:
@@ -87,8 +88,6 @@ def place(conn: Conn, order: Order, call: Call, base_id: UUID | None = None) -> 
     base = None if base_id is None else estimates.revisable(conn, base_id)
     new = _new_quote(order, quote_id)
     numbered = estimates.add_quote(conn, new, call.trace_id, base)
-    queue.as_login(conn)
-    queue.put_run(conn, quote_id)
     made = {
         "id": quote_id,
         "number": numbered.number,

@@ -44,6 +44,11 @@ def parts_of(dsn: str) -> dict[str, str]:
         raise KisError.of("DATABASE_URL_INVALID") from None
 
 
+def pools_transactions(dsn: str) -> bool:
+    """Whether a connection string leads to the port of Supabase's transaction pooler."""
+    return _TRANSACTION_POOLER_PORT in parts_of(dsn).get("port", "").split(",")
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """In whose name a transaction reads and writes."""
@@ -83,8 +88,7 @@ class Database:
         transaction_pooler: bool | None = None,
     ) -> None:
         if transaction_pooler is None:
-            ports = parts_of(dsn).get("port", "").split(",")
-            transaction_pooler = _TRANSACTION_POOLER_PORT in ports
+            transaction_pooler = pools_transactions(dsn)
         self._limit_ms = f"{statement_sec * 1000:.0f}"
         self._pool: ConnectionPool[Connection[DictRow]] = ConnectionPool(
             dsn,

@@ -24,15 +24,29 @@ select request_sha, quote_id from estimator.idempotency_keys where key = :key;
 -- name: add_quote^
 -- A quote with its customer, its input and its first event. A first revision (number null) takes
 -- the next number, last of all: that row is locked until the end of the transaction.
-with client as (
+with known as (
+  select id from estimator.customers
+    where org_id = shared.caller_org() and name = :customer ->> 'name'
+), refreshed as (
+  update estimator.customers c
+    set contact = coalesce(:customer ->> 'contact', c.contact),
+        company = coalesce(:customer ->> 'company', c.company),
+        email = coalesce(:customer ->> 'email', c.email)
+    from known
+    where c.id = known.id
+      and (coalesce(:customer ->> 'contact', c.contact),
+           coalesce(:customer ->> 'company', c.company),
+           coalesce(:customer ->> 'email', c.email)) is distinct from (c.contact, c.company, c.email)
+), added as (
   insert into estimator.customers as c (org_id, name, contact, company, email)
-    values (shared.caller_org(), :customer ->> 'name', :customer ->> 'contact',
-      :customer ->> 'company', :customer ->> 'email')
-    on conflict (org_id, name) do update
-      set contact = coalesce(excluded.contact, c.contact),
-          company = coalesce(excluded.company, c.company),
-          email = coalesce(excluded.email, c.email)
+    select shared.caller_org(), :customer ->> 'name', :customer ->> 'contact',
+           :customer ->> 'company', :customer ->> 'email'
+      where not exists (select from known)
+    -- A change of no key: it must not hold up who only refers to the row, and holds the number.
+    on conflict (org_id, name) do update set updated_at = c.updated_at
     returning c.id
+), client as (
+  select id from known union all select id from added
 ), quote as (
   insert into estimator.quotes (id, org_id, number, revision, revised_from, standing, day,
     customer_id, customer, project, locale, catalog_version, last_event, created_by)

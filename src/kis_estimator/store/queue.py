@@ -1,4 +1,7 @@
-"""The queue: jobs are put into it in the transaction that makes them necessary."""
+"""The queue: jobs are put into it in the transaction that makes them necessary.
+
+The database itself queues the run of each new quote; see the migration of the queue.
+"""
 
 from __future__ import annotations
 
@@ -45,14 +48,8 @@ def _deferrer() -> App:
     return App(connector=SyncPsycopgConnector())
 
 
-def put_run(conn: Conn, quote_id: UUID) -> None:
-    """Queue the run of a quote. The connection stands in a transaction as the login role."""
-    task = _deferrer().configure_task(RUN, queue=ESTIMATES, connection=conn)
-    task.defer(quote_id=str(quote_id))
-
-
 def put_export(conn: Conn, quote_id: UUID, kinds: Sequence[str]) -> None:
-    """Queue the making of a pack for the customer."""
+    """Queue the making of a pack for the customer, in a transaction as the login role."""
     task = _deferrer().configure_task(EXPORT, queue=ESTIMATES, connection=conn)
     task.defer(quote_id=str(quote_id), kinds=[*kinds])
 
