@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from bench_documents import suite
+from bench_service import service_suite, soak_suite
 
 from kis_estimator.engine import pipeline
 from kis_estimator.engine.model import BreakerSpec, Customer, EstimateRequest, PanelSpec
@@ -28,7 +29,12 @@ BRANCHES_PER_PANEL_TYPE = ((3, "MCCB", 50, 30), (4, "ELB", 50, 40), (2, "MCCB", 
 def main() -> None:
     """Run the named suite."""
     root = Path(sys.argv[1])
-    suites = {"engine": engine_suite, "documents": lambda root: suite(root, spread)}
+    suites = {
+        "engine": engine_suite,
+        "documents": lambda root: suite(root, spread),
+        "service": lambda root: service_suite(root, spread),
+        "soak": lambda root: soak_suite(root, spread),
+    }
     if len(sys.argv) != 3 or sys.argv[2] not in suites:
         sys.exit(f"usage: script/bench {'|'.join(suites)}")
     print(json.dumps({"machine": machine(), **suites[sys.argv[2]](root)}, indent=2))
