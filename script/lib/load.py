@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -148,7 +147,7 @@ async def load(
     """Send the messages in turn over so many connections for so long.
 
     With `rate` requests start at fixed times, all connections together so many a second, and a
-    lap counts from the time its request was due; without, each connection sends one after the other.
+    lap counts from the time its request was due; without, a connection sends one after the other.
     """
     laps = Laps()
     clients = [await Client.connect(port) for _ in range(connections)]
