@@ -19,7 +19,6 @@ SECONDS = 10.0
 RATES = {"healthz": 400, "getEstimate": 200, "searchCatalog": 200, "postEstimate": 50}
 STARTS = 5
 ONE_A_SECOND = 40
-BATCH = 120
 SOAK_SECONDS = 600
 SOAK_ESTIMATES_PER_SECOND = 3.5
 
@@ -37,12 +36,10 @@ def service_suite(_root: Path, spread: Spread) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         home, log = Path(folder) / "home", Path(folder) / "log"
         first, again = _starts(home, log)
-        with served(home, log, workers=0) as alone:
-            answers = {"api": asyncio.run(_latencies(alone, spread, ("healthz", "postEstimate")))}
+        with served(Path(folder) / "alone", log, workers=0) as alone:
+            answers = {"api": asyncio.run(_latencies(alone, spread))}
         with served(home, log) as whole:
-            asyncio.run(_drain(whole))
-            answers["apiAndWorker"] = asyncio.run(_latencies(whole, spread, RATES))
-            asyncio.run(_drain(whole))
+            answers["apiAndWorker"] = asyncio.run(_latencies(whole, spread))
             runs = asyncio.run(_runs(whole, spread))
             memory = whole.memory_mib()
     return {
@@ -74,7 +71,7 @@ def _starts(home: Path, log: Path) -> tuple[float, list[float]]:
     return times[0], times[1:]
 
 
-async def _latencies(service: Served, spread: Spread, names: Iterable[str]) -> dict[str, Any]:
+async def _latencies(service: Served, spread: Spread) -> dict[str, Any]:
     body = one_panel(20)
     estimate_id = await order(service.port, service.token, body)
     messages = {
@@ -87,9 +84,9 @@ async def _latencies(service: Served, spread: Spread, names: Iterable[str]) -> d
         "postEstimate": [request("POST", "/v1/estimate", service.token, body)],
     }
     found = {}
-    for name in names:
-        paced = await load(service.port, messages[name], CONNECTIONS, SECONDS, RATES[name])
-        found[name] = {"perSecond": RATES[name], **_said(paced, spread)}
+    for name, rate in RATES.items():
+        paced = await load(service.port, messages[name], CONNECTIONS, SECONDS, rate)
+        found[name] = {"perSecond": rate, **_said(paced, spread)}
         if name != "postEstimate":  # as fast as it goes would leave thousands of jobs
             fast = await load(service.port, messages[name], CONNECTIONS, SECONDS / 2, None)
             found[name]["flatOut"] = _said(fast, spread)
@@ -110,19 +107,18 @@ async def _drain(service: Served) -> None:
 
 
 async def _runs(service: Served, spread: Spread) -> dict[str, Any]:
-    """From order to completion at one a second, and how many a second are completed at most."""
-    body = one_panel(20)
-    steady = []
+    """How many a second are completed of those that wait; then from order to completion."""
+    waiting, start = await queue_length(service.port), time.perf_counter()
+    await _drain(service)
+    a_second = waiting / (time.perf_counter() - start)
+    body, steady = one_panel(20), []
     for _ in range(ONE_A_SECOND):
         steady.append(asyncio.create_task(completed(service.port, service.token, body)))
         await asyncio.sleep(1)
-    laps = await asyncio.gather(*steady)
-    start = time.perf_counter()
-    batch = [completed(service.port, service.token, body) for _ in range(BATCH)]
-    await asyncio.gather(*batch)
     return {
-        "createdToCompletedAtOneASecond": spread(laps),
-        "completedPerSecond": round(BATCH / (time.perf_counter() - start), 2),
+        "waiting": waiting,
+        "completedPerSecond": round(a_second, 2),
+        "createdToCompletedAtOneASecond": spread(await asyncio.gather(*steady)),
     }
 
 

@@ -199,7 +199,5 @@ async def queue_length(port: int) -> float:
     client = await Client.connect(port)
     _, text = await client.send(request("GET", "/metrics"))
     client.close()
-    found: dict[str, Any] = dict(
-        re.findall(r"^(kis_queue_\w+) (\S+)$", text.decode(), re.MULTILINE)
-    )
-    return float(found["kis_queue_jobs"])
+    found = re.search(rb"^kis_queue_jobs (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
