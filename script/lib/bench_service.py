@@ -34,11 +34,11 @@ def one_panel(branches: int) -> bytes:
 def service_suite(_root: Path, spread: Spread) -> dict[str, Any]:
     """Latencies at a paced rate and as fast as it goes; runs; start."""
     with tempfile.TemporaryDirectory() as folder:
-        home, log = Path(folder) / "home", Path(folder) / "log"
-        first, again = _starts(home, log)
-        with served(Path(folder) / "alone", log, workers=0) as alone:
+        home = Path(folder) / "home"
+        first, again = _starts(home)
+        with served(Path(folder) / "alone", workers=0) as alone:
             answers = {"api": asyncio.run(_latencies(alone, spread))}
-        with served(home, log) as whole:
+        with served(home) as whole:
             answers["apiAndWorker"] = asyncio.run(_latencies(whole, spread))
             runs = asyncio.run(_runs(whole, spread))
             memory = whole.memory_mib()
@@ -55,19 +55,16 @@ def service_suite(_root: Path, spread: Spread) -> dict[str, Any]:
 def soak_suite(_root: Path, spread: Spread) -> dict[str, Any]:
     """Ten minutes of steady load: errors, and memory from the first estimates to the last."""
     with tempfile.TemporaryDirectory() as folder:
-        home, log = Path(folder) / "home", Path(folder) / "log"
-        with served(home, log) as service:
+        with served(Path(folder) / "home") as service:
             return asyncio.run(_soak(service, spread))
 
 
-def _starts(home: Path, log: Path) -> tuple[float, list[float]]:
+def _starts(home: Path) -> tuple[float, list[float]]:
     """Return the seconds to ready of the very first start, and of later ones."""
     times = []
     for _ in range(STARTS + 1):
-        log.unlink(missing_ok=True)
-        with served(home, log) as service:
+        with served(home) as service:
             times.append(service.ready_sec)
-    log.unlink()
     return times[0], times[1:]
 
 

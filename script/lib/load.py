@@ -46,8 +46,9 @@ class Served:
 
 
 @contextmanager
-def served(home: Path, log: Path, workers: int = 2) -> Iterator[Served]:
-    """Run `kis serve` until the end of the block."""
+def served(home: Path, workers: int = 2) -> Iterator[Served]:
+    """Run `kis serve` until the end of the block; its log goes beside the home."""
+    log = home.with_name(f"{home.name}.{time.time_ns()}.log")
     environment = {**os.environ, "KIS_HOME": str(home), "LANG": "C.UTF-8", "RATE_LIMIT_RPS": "0"}
     start = time.perf_counter()
     with log.open("ab") as errors:
@@ -69,9 +70,8 @@ def served(home: Path, log: Path, workers: int = 2) -> Iterator[Served]:
 
 def _port(process: psutil.Popen, log: Path) -> int:
     """Return the port once the service answers that it is ready."""
-    offset = 0
     while process.poll() is None:
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text(encoding="utf-8")[offset:])
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text(encoding="utf-8"))
         if found and asyncio.run(_is_ready(int(found[1]))):
             return int(found[1])
         time.sleep(0.02)
