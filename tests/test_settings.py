@@ -36,6 +36,7 @@ def test_nothing_is_needed() -> None:
     assert (settings.pool_size, settings.max_overflow, settings.pool_timeout_sec) == (20, 10, 30)
     assert (settings.signed_url_ttl_sec, settings.heartbeat_sec) == (300, 10)
     assert settings.rate_limit_rps is None
+    assert settings.transaction_pooler is None
     assert settings.retention_days is None
     assert settings.otlp_endpoint is None
 
@@ -54,6 +55,7 @@ def test_every_variable() -> None:
             "SUPABASE_JWT_SECRET": "s" * 32,
             "SUPABASE_DB_URL": "postgres://u:p@h:6543/d",
             "SUPABASE_DIRECT_URL": "postgresql://u:p@h/d",
+            "DB_TRANSACTION_POOLER": "False",
             "STORAGE_BUCKET": "packs",
             "SIGNED_URL_TTL_SEC": "60",
             "DB_POOL_SIZE": "5",
@@ -73,6 +75,8 @@ def test_every_variable() -> None:
     assert settings.jwt_secret == "s" * 32
     assert settings.database_url == "postgres://u:p@h:6543/d"
     assert settings.direct_url == "postgresql://u:p@h/d"
+    assert settings.direct_url == "postgresql://u:p@h/d"
+    assert settings.transaction_pooler is False
     assert (settings.bucket, settings.signed_url_ttl_sec) == ("packs", 60)
     assert (settings.pool_size, settings.max_overflow, settings.pool_timeout_sec) == (5, 0, 2.5)
     assert (settings.rate_limit_rps, settings.retention_days) == (0.5, 365)
@@ -86,6 +90,7 @@ WRONG = [
     ("APP_PORT", "70000"),
     ("APP_PORT", "80x"),
     ("APP_DEBUG", "maybe"),
+    ("DB_TRANSACTION_POOLER", "6543"),
     ("DB_POOL_SIZE", "0"),
     ("DB_MAX_OVERFLOW", "-1"),
     ("DB_POOL_TIMEOUT", "nan"),

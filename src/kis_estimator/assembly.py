@@ -21,7 +21,7 @@ from kis_estimator.service.runner import Runner
 from kis_estimator.settings import Settings
 from kis_estimator.store import estimates, queue
 from kis_estimator.store.blobs import Blobs
-from kis_estimator.store.db import Database, Principal, Role, parts_of
+from kis_estimator.store.db import Database, Principal, Role, pools_transactions
 from kis_estimator.store.local_blobs import LocalBlobs
 from kis_estimator.store.migrate import Migration, migrate, migrations_folder
 from kis_estimator.store.postgres import EmbeddedPostgres
@@ -36,7 +36,6 @@ SCRATCH = "KIS_SCRATCH"
 """The variable by which a supervisor tells a worker where runs keep their files."""
 
 _LOCKED_SEC = 10  # how long a worker that is frozen in a transaction keeps others from its quote
-_TRANSACTION_POOLER_PORT = "6543"
 _READERS = 2
 
 
@@ -47,11 +46,13 @@ _READERS = 2
 class Addresses:
     """Connection strings: of the login, and of a connection that can listen.
 
-    Without `session` there is a transaction pooler alone; `server` is the embedded one.
+    Nothing of a session lasts where the login's is a `transaction_pooler`; without `session` there
+    is no other. `server` is the embedded one.
     """
 
     login: str = field(repr=False)
     session: str | None = field(repr=False)
+    transaction_pooler: bool = False
     server: EmbeddedPostgres | None = None
 
     @property
@@ -62,17 +63,24 @@ class Addresses:
 
 @contextmanager
 def reached(settings: Settings) -> Iterator[Addresses]:
-    """Lend the addresses of the database; the embedded server runs as long as anybody has them."""
+    """Lend the addresses of the database; the embedded server runs as long as anybody has them.
+
+    Raises SETTING_FORMAT for a direct connection that is none: nobody would ever hear a notice.
+    """
     if settings.database_url is None:
         with EmbeddedPostgres(settings.home / "postgres") as server:
             login = server.dsn("kis_api")
             yield Addresses(login=login, session=login, server=server)
         return
-    session = settings.direct_url
-    ports = parts_of(settings.database_url).get("port", "").split(",")
-    if session is None and _TRANSACTION_POOLER_PORT not in ports:
-        session = settings.database_url
-    yield Addresses(login=settings.database_url, session=session)
+    if settings.direct_url is not None and pools_transactions(settings.direct_url):
+        raise KisError.of(
+            "SETTING_FORMAT", name="SUPABASE_DIRECT_URL", expected="postgresql://…:5432/…"
+        )
+    login, pooled = settings.database_url, settings.transaction_pooler
+    if pooled is None:
+        pooled = pools_transactions(login)
+    session = settings.direct_url or (None if pooled else login)
+    yield Addresses(login=login, session=session, transaction_pooler=pooled)
 
 
 def prepare_database(
@@ -85,7 +93,11 @@ def prepare_database(
     if addresses.server is not None:
         migrate(addresses.server.dsn("postgres"), migrations_folder(), emit=emit)
     with Database(
-        addresses.login, pool_size=1, max_overflow=0, timeout_sec=settings.pool_timeout_sec
+        addresses.login,
+        pool_size=1,
+        max_overflow=0,
+        timeout_sec=settings.pool_timeout_sec,
+        transaction_pooler=addresses.transaction_pooler,
     ) as database:
         require_schema(database)
         with database.service() as conn:
@@ -185,6 +197,7 @@ def api_services(settings: Settings, addresses: Addresses) -> Iterator[Services]
             pool_size=settings.pool_size,
             max_overflow=settings.max_overflow,
             timeout_sec=settings.pool_timeout_sec,
+            transaction_pooler=addresses.transaction_pooler,
         ) as database,
         closing(blobs_of(settings)) as blobs,
     ):
@@ -220,6 +233,7 @@ def workshop(
             max_overflow=0,
             timeout_sec=settings.pool_timeout_sec,
             statement_sec=_LOCKED_SEC,
+            transaction_pooler=addresses.transaction_pooler,
         ) as database,
         closing(blobs_of(settings)) as blobs,
     ):

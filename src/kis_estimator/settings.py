@@ -29,7 +29,8 @@ class Settings:
     """`home` holds what an installation keeps; runs are signed where there is a `signing_key`.
 
     `direct_url` is a session connection for LISTEN and migrations, where `database_url` is that of
-    a transaction pooler. No `rate_limit_rps` means no limit, no `retention_days` means for ever.
+    a transaction pooler; where `transaction_pooler` does not say so, the port does. No
+    `rate_limit_rps` means no limit, no `retention_days` means for ever.
     """
 
     app_env: AppEnv
@@ -39,6 +40,7 @@ class Settings:
     debug: bool
     database_url: str | None = field(repr=False)
     direct_url: str | None = field(repr=False)
+    transaction_pooler: bool | None
     pool_size: int
     max_overflow: int
     pool_timeout_sec: float
@@ -127,9 +129,10 @@ class _Reader:
             home=Path(self.text("KIS_HOME") or "~/.kis-estimator").expanduser(),
             signing_key=Path(key).expanduser() if key else None,
             port=self._number("APP_PORT", int, 1, 65_535) or 8000,
-            debug=self._choice("APP_DEBUG", (*_NO, *_YES)) in _YES,
+            debug=self._flag("APP_DEBUG") or False,
             database_url=self._url("SUPABASE_DB_URL", _DATABASE),
             direct_url=self._url("SUPABASE_DIRECT_URL", _DATABASE),
+            transaction_pooler=self._flag("DB_TRANSACTION_POOLER"),
             pool_size=self._number("DB_POOL_SIZE", int, 1, 1000) or 20,
             max_overflow=_or(self._number("DB_MAX_OVERFLOW", int, 0, 1000), 10),
             pool_timeout_sec=self._number("DB_POOL_TIMEOUT", float, 0.1, 600) or 30.0,
@@ -165,6 +168,10 @@ class _Reader:
             return value.lower()
         self.problems.append(Notice("SETTING_INVALID", {"name": name, "known": list(known)}))
         return known[0]
+
+    def _flag(self, name: str) -> bool | None:
+        """Return what a switch says, None where nobody has touched it."""
+        return None if self.text(name) is None else self._choice(name, (*_NO, *_YES)) in _YES
 
     def _number(
         self, name: str, parse: Callable[[str], _Number], low: float, high: float

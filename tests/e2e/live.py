@@ -68,12 +68,12 @@ def kis(home: Path, *arguments: str) -> str:
 
 
 @contextmanager
-def serving(home: Path, port: int = 0, **settings: str) -> Iterator[Live]:
+def serving(home: Path, port: int = 0, workers: int = 2, **settings: str) -> Iterator[Live]:
     """Run `kis serve` until the end of the block, then stop it as Ctrl-C does."""
     log = home.parent / "serve.log"
     with log.open("a", encoding="utf-8") as errors:
         process = subprocess.Popen(
-            [*KIS, "serve", "--port", str(port), "--workers", "2"],
+            [*KIS, "serve", "--port", str(port), "--workers", str(workers)],
             stderr=errors,
             env=environment(home, **settings),
         )

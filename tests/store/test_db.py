@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -229,14 +229,15 @@ def test_replaces_a_connection_that_was_ended(dsn: Dsn) -> None:
             assert conn.info.backend_pid != pid
 
 
-def test_a_ping_ends_in_time_when_the_server_hangs(dsn: Dsn) -> None:
-    with Database(dsn(), pool_size=1, max_overflow=0) as db:
+@pytest.mark.parametrize("call", ["ping", "begin"])
+def test_nobody_waits_for_a_server_that_hangs(dsn: Dsn, call: str) -> None:
+    with Database(dsn(), pool_size=1, max_overflow=0, timeout_sec=1) as db:
         with db.service() as conn:
             pid = conn.info.backend_pid
         os.kill(pid, signal.SIGSTOP)
         try:
-            with pytest.raises(KisError) as caught:
-                db.ping(0.1)
+            with pytest.raises(KisError) as caught, ExitStack() as stack:
+                db.ping(0.1) if call == "ping" else stack.enter_context(db.service())
         finally:
             os.kill(pid, signal.SIGCONT)
         assert code_of(caught) == "DATABASE_UNAVAILABLE"

@@ -172,7 +172,12 @@ def _installation(locale: Locale) -> Iterator[_Installation]:
             raise KisError.of("CATALOG_ELSEWHERE")
         with reached(settings) as addresses:
             prepare_database(settings, addresses)
-            with Database(addresses.login, pool_size=1, max_overflow=0) as database:
+            with Database(
+                addresses.login,
+                pool_size=1,
+                max_overflow=0,
+                transaction_pooler=addresses.transaction_pooler,
+            ) as database:
                 principal = local_principal(settings.home, "admin")
                 yield _Installation(database, principal, load_engine())
 

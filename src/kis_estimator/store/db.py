@@ -29,6 +29,7 @@ Role = Literal["viewer", "estimator", "admin"]
 
 _TRANSACTION_POOLER_PORT = "6543"
 _RECONNECT_SEC = 5  # then the next request tries again, at once
+_ANSWERS = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 _UNAVAILABLE_CLASSES = ("08", "53", "57")  # connection, resources, stopped by the operator
 
 
@@ -73,7 +74,8 @@ class Database:
 
     At most `pool_size` + `max_overflow` connections are open, and unused ones are closed after a
     while. Nothing is prepared on a `transaction_pooler` (by default: what listens on port 6543).
-    A statement ends after `statement_sec`; a transaction in which nothing happens that long, too.
+    A transaction begins within `timeout_sec`; a statement in it ends after `statement_sec`, and a
+    transaction in which nothing happens that long, too.
     Raises DATABASE_URL_INVALID.
     """
 
@@ -90,6 +92,7 @@ class Database:
         if transaction_pooler is None:
             transaction_pooler = pools_transactions(dsn)
         self._limit_ms = f"{statement_sec * 1000:.0f}"
+        self._timeout_sec = timeout_sec
         self._pool: ConnectionPool[Connection[DictRow]] = ConnectionPool(
             dsn,
             kwargs={
@@ -147,16 +150,7 @@ class Database:
         """Ask the database for an answer in that time, even if the server hangs."""
         deadline = time.monotonic() + timeout_sec
         with self._connection(timeout_sec) as conn:
-            conn.pgconn.send_query(b"select 1")
-            conn.pgconn.flush()
-            while conn.pgconn.is_busy():
-                if not _readable(conn, deadline - time.monotonic()):
-                    conn.close()
-                    raise psycopg.OperationalError("no answer")
-                conn.pgconn.consume_input()
-            while result := conn.pgconn.get_result():
-                if result.status != ExecStatus.TUPLES_OK:
-                    raise psycopg.OperationalError("refused")
+            _ask(conn, b"select 1", deadline)
 
     def stats(self) -> dict[str, int]:
         """Return how many connections are open, idle and allowed, and how many requests wait."""
@@ -184,8 +178,9 @@ class Database:
                 for name, value in settings.items()
             )
         )
+        deadline = time.monotonic() + self._timeout_sec
         with self._connection() as conn:
-            conn.execute(begin)
+            _ask(conn, begin.as_bytes(conn), deadline)
             yield conn
             if conn.info.transaction_status is TransactionStatus.INERROR:
                 # PostgreSQL would answer COMMIT by rolling back, without an error.
@@ -209,10 +204,34 @@ class Database:
         """
         try:
             if _readable(conn, 0):
-                ConnectionPool.check_connection(conn)
+                _ask(conn, b"select 1", time.monotonic() + self._timeout_sec)
         except psycopg.OperationalError:
             self._pool.drain()
             raise
+
+
+def _ask(conn: Connection[DictRow], query: bytes, deadline: float) -> None:
+    """Send a query and wait for its end until then, no longer.
+
+    A transaction pooler has no server for a transaction before it begins, and keeps silent for
+    minutes where there is none; a server that hangs does so for ever.
+    """
+    refusal: psycopg.Error | None = None
+    conn.pgconn.send_query(query)
+    conn.pgconn.flush()
+    while True:
+        while conn.pgconn.is_busy():
+            if not _readable(conn, deadline - time.monotonic()):
+                conn.close()
+                raise psycopg.OperationalError("no answer")
+            conn.pgconn.consume_input()
+        result = conn.pgconn.get_result()
+        if result is None:
+            break
+        if result.status not in _ANSWERS:
+            refusal = psycopg.errors.error_from_result(result)
+    if refusal is not None:
+        raise refusal
 
 
 def _readable(conn: Connection[DictRow], timeout_sec: float) -> bool:

@@ -147,7 +147,11 @@ def _connect(dsn: str) -> Iterator[Connection[TupleRow]]:
     parts_of(dsn)
     try:
         with psycopg.connect(
-            dsn, autocommit=True, prepare_threshold=None, application_name="kis migrate"
+            dsn,
+            autocommit=True,
+            prepare_threshold=None,
+            application_name="kis migrate",
+            connect_timeout=10,
         ) as conn:
             yield conn
     except psycopg.OperationalError as error:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
+from uuid import UUID
 
 import structlog
 from fastapi.exceptions import RequestValidationError
@@ -70,6 +71,7 @@ STATUS: Mapping[str, int] = {
             "AUTH_UNAVAILABLE",
             "DATABASE_UNAVAILABLE",
             "REQUEST_TIMEOUT",
+            "STORAGE_BUCKET",
             "STORAGE_DENIED",
             "STORAGE_UNAVAILABLE",
         ),
@@ -77,6 +79,22 @@ STATUS: Mapping[str, int] = {
     ),
 }
 """The status of a code; what is not here is 422, a request that says something wrong."""
+
+STATUS_NAMES: Mapping[int, str] = {
+    400: "Bad request",
+    401: "Not authenticated",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Too large",
+    415: "Wrong media type",
+    UNPROCESSABLE: "Wrong content",
+    429: "Too many requests",
+    INTERNAL: "Server error",
+    503: "Unavailable",
+}
+"""What a status is called in the contract; the names of Python's library change with it."""
 
 _MAX_DETAILS = 50
 _MAX_FIELD = 200
@@ -97,23 +115,41 @@ class Detail(BaseModel):
 class ErrorMeta(BaseModel):
     """What groups equal errors."""
 
-    dedup_key: Annotated[str, Field(alias="dedupKey")]
+    dedup_key: Annotated[str, Field(alias="dedupKey", pattern=r"^[0-9a-f]{16}$")]
 
 
 class Error(BaseModel):
     """Every answer that is not a success; `details` has all problems where there are several."""
 
-    code: str
+    code: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
     message: str
     hint: str | None = None
-    trace_id: Annotated[str, Field(alias="traceId")]
+    trace_id: Annotated[UUID, Field(alias="traceId")]
     meta: ErrorMeta
     details: list[Detail] | None = None
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of routes that may answer with these statuses, for the contract."""
-    return {status: {"model": Error} for status in statuses}
+    """Return the `responses` of routes that may fail with these statuses, or with 500.
+
+    What each one looks like stands once, in the components of the contract.
+    """
+    return {
+        status: {
+            "$ref": f"#/components/responses/{response_name(status)}",
+            "description": STATUS_NAMES[status],
+        }
+        for status in sorted({*statuses, INTERNAL})
+    }
+
+
+def response_name(status: int) -> str:
+    """Return the name of a status among the components of the contract.
+
+    >>> response_name(404)
+    'NotFound'
+    """
+    return STATUS_NAMES[status].title().replace(" ", "")
 
 
 def caller_locale(scope: Scope) -> Locale:
@@ -144,7 +180,10 @@ def respond(scope: Scope, error: KisError) -> Response:
     route = route_of(scope)
     scope["state"]["error_code"] = code
     metrics.ERRORS.labels(code, route).inc()
-    body = json.dumps(_body(scope, error, locale, route), ensure_ascii=False)
+    caller = scope["state"].get("caller")
+    dedup_key = _digest(code, route, str(caller.principal.org_id if caller else ""))
+    content = body_of(error, locale, scope["state"]["trace_id"], dedup_key)
+    body = json.dumps(content, ensure_ascii=False)
     return Response(
         body.encode(),
         status,
@@ -153,16 +192,15 @@ def respond(scope: Scope, error: KisError) -> Response:
     )
 
 
-def _body(scope: Scope, error: KisError, locale: Locale, route: str) -> dict[str, object]:
+def body_of(error: KisError, locale: Locale, trace_id: str, dedup_key: str) -> dict[str, object]:
+    """Return the one shape of what went wrong."""
     first = error.notices[0]
-    caller = scope["state"].get("caller")
-    org = caller.principal.org_id if caller else ""
     body: dict[str, object] = {
         "code": first.code,
         "message": first.message(locale),
         "hint": first.hint(locale),
-        "traceId": scope["state"]["trace_id"],
-        "meta": {"dedupKey": _digest(first.code, route, str(org))},
+        "traceId": trace_id,
+        "meta": {"dedupKey": dedup_key},
     }
     placed = first.sheet is not None or first.row is not None or first.text is not None
     if placed or len(error.notices) > 1:

@@ -105,7 +105,12 @@ class EventWatch:
         while True:
             with suppress(psycopg.Error, OSError):
                 async with await psycopg.AsyncConnection.connect(
-                    self.listen_dsn or "", autocommit=True, connect_timeout=5
+                    self.listen_dsn or "",
+                    autocommit=True,
+                    application_name="kis events",
+                    connect_timeout=5,
+                    keepalives_idle=30,  # else one that a firewall forgot would be silent for ever
+                    tcp_user_timeout=30_000,
                 ) as conn:
                     await conn.execute("listen kis_events")
                     self._wake_all()  # for what happened while nobody listened

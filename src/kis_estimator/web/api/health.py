@@ -15,6 +15,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from kis_estimator import __version__
+from kis_estimator.errors import KisError
+from kis_estimator.web.errors import problems
 from kis_estimator.web.metrics import exposition, pool_sample
 from kis_estimator.web.openapi import openapi_sha256
 from kis_estimator.web.services import Needs, Services
@@ -48,7 +50,7 @@ class Readiness(BaseModel):
     trace_id: Annotated[str, Field(alias="traceId")]
 
 
-@router.get("/healthz", summary="Is the process alive", response_model=Health)
+@router.get("/healthz", summary="Is the process alive", response_model=Health, responses=problems())
 async def healthz(request: Request) -> Response:
     """Answer without touching a database, storage or network."""
     return JSONResponse(
@@ -66,7 +68,10 @@ async def healthz(request: Request) -> Response:
     "/readyz",
     summary="Can requests be served",
     response_model=Readiness,
-    responses={503: {"model": Readiness, "description": "Database or storage do not answer"}},
+    responses={
+        503: {"model": Readiness, "description": "Database or storage do not answer"},
+        **problems(),
+    },
 )
 async def readyz(request: Request, services: Needs) -> Response:
     """Ask the database and the storage, both at once; who asks meanwhile gets the same answer."""
@@ -87,7 +92,13 @@ async def readyz(request: Request, services: Needs) -> Response:
     "/metrics",
     summary="Metrics for Prometheus",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {
+            "description": "Prometheus text format",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        **problems(),
+    },
 )
 async def metrics(services: Needs) -> Response:
     """Return counters and histograms, and what can be looked up now."""
@@ -134,8 +145,14 @@ async def _within(seconds: float, call: Callable[[], _T]) -> _T | None:
     try:
         return await asyncio.wait_for(to_thread.run_sync(call, abandon_on_cancel=True), seconds)
     except Exception as error:  # noqa: BLE001 - whatever it is: what we ask for is not there
-        structlog.get_logger().warning("probe failed", error=repr(error))
+        structlog.get_logger().warning("probe failed", error=repr(error), reason=_reason(error))
         return None
+
+
+def _reason(error: BaseException) -> str:
+    """Return what is missing and the remedy, for whoever reads the log."""
+    told = error.__cause__ if isinstance(error.__cause__, KisError) else error
+    return told.notices[0].explained("en-US") if isinstance(told, KisError) else repr(told)
 
 
 def _now() -> str:
