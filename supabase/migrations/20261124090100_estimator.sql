@@ -339,13 +339,15 @@ create trigger append_only before update or delete on estimator.catalog_items
 
 -- ------------------------------------------------------------------ numbers
 
--- The next number of the caller's organisation on a day. Its row is locked until the transaction
--- ends: ask for it last. Makes the caller known.
-create function estimator.next_number(wanted date) returns text
+-- The next number of the caller's organisation on a day, for a quote that is about to be written.
+-- Its row, and the end of the audit log, are locked until the transaction ends: let it be a short
+-- one of its own. A number whose quote is not written after all is not given again.
+create function estimator.take_number(wanted date, quote uuid, trace text) returns text
   language plpgsql security definer set search_path = ''
   as $$
 declare
   taken integer;
+  made text;
 begin
   if not shared.caller_is('estimator') then
     raise insufficient_privilege using message = 'an estimator is needed';
@@ -355,8 +357,10 @@ begin
     values (shared.caller_org(), wanted, 1)
     on conflict (org_id, day) do update set last = s.last + 1
     returning s.last into taken;
-  return 'KIS-' || to_char(wanted, 'YYYYMMDD') || '-'
+  made := 'KIS-' || to_char(wanted, 'YYYYMMDD') || '-'
     || case when taken < 10000 then lpad(taken::text, 4, '0') else taken::text end;
+  perform shared.audit('estimate.ordered', quote::text, jsonb_build_object('number', made), trace);
+  return made;
 end
 $$;
 

@@ -87,13 +87,14 @@ class Site:
         """Order an estimate as the local administrator."""
         options = OrderOptions()
         content = schedule(panels)
-        with self.database.tenant(local_principal(self.settings.home, "admin")) as conn:
+        principal = local_principal(self.settings.home, "admin")
+        with self.database.tenant(principal) as conn:
             book = PriceBooks(self.engine).in_force(conn)
-            request = read_schedule("a.json", content, options, book.engine.vocabulary)
-            order = Order(
-                filename="a.json", content=content, options=options, request=request, book=book
-            )
-            return place(conn, order, Call())[0]
+        request = read_schedule("a.json", content, options, book.engine.vocabulary)
+        order = Order(
+            filename="a.json", content=content, options=options, request=request, book=book
+        )
+        return place(self.database, principal, order, Call())[0]
 
     def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
         """Read as the database's owner."""

@@ -42,8 +42,7 @@ def ordered(
     db: Database, principal: Principal, base: UUID | None = None, key: str | None = None
 ) -> UUID:
     order = order_of(book(db, principal))
-    with db.tenant(principal) as conn:
-        return orders.place(conn, order, orders.Call(key), base)[0]
+    return orders.place(db, principal, order, orders.Call(key), base)[0]
 
 
 def complete(db: Database, quote_id: UUID) -> bool:

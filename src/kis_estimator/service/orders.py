@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +16,8 @@ from kis_estimator.evidence import plain, pretty, sha256
 from kis_estimator.service.clock import today
 from kis_estimator.service.pricebook import PriceBook
 from kis_estimator.store import estimates
-from kis_estimator.store.sql import Conn, Row
+from kis_estimator.store.db import Database, Principal
+from kis_estimator.store.sql import Row
 
 API = "/v1/estimate"
 
@@ -70,45 +71,62 @@ class Call:
     trace_id: str | None = None
 
 
-def place(conn: Conn, order: Order, call: Call, base_id: UUID | None = None) -> tuple[UUID, bytes]:
-    """Take an order in: quote, first event and job in the caller's transaction, which ends now.
+def place(
+    database: Database, principal: Principal, order: Order, call: Call, base_id: UUID | None = None
+) -> tuple[UUID, bytes]:
+    """Take an order in: quote, first event and job in one transaction.
 
-    Numbers are given one after the other: whoever holds one holds up the organisation's next order.
     With `base_id` it is a revision of that quote, which stays in force until the run is done.
     Returns the id and the EstimateResponse as ordered; the same key and order again return the
-    first. Raises IDEMPOTENCY_CONFLICT, and what `estimates.revisable` does.
+    first. Raises IDEMPOTENCY_CONFLICT, and what `estimates.next_revision` does.
     """
-    quote_id = uuid4()
+    quote_id, day = uuid4(), today()
     if call.key is not None:
-        estimates.ensure_caller(conn)
-        request_sha = sha256(f"{base_id} {order.sha256}".encode())
-        earlier = estimates.claim_key(conn, call.key, request_sha, quote_id)
-        if earlier is not None:
-            return earlier, first_answer(estimates.quote(conn, earlier))
-    base = None if base_id is None else estimates.revisable(conn, base_id)
-    new = _new_quote(order, quote_id)
-    numbered = estimates.add_quote(conn, new, call.trace_id, base)
-    made = {
+        with database.tenant(principal) as conn:  # whoever takes the number aside has to see it
+            estimates.ensure_caller(conn)
+    with database.tenant(principal) as conn:
+        if call.key is not None:
+            request_sha = sha256(f"{base_id} {order.sha256}".encode())
+            earlier = estimates.claim_key(conn, call.key, request_sha, quote_id)
+            if earlier is not None:
+                return earlier, first_answer(estimates.quote(conn, earlier))
+        if base_id is None:
+            number = estimates.take_number(database, principal, day, quote_id, call.trace_id)
+            revision = 1
+        else:
+            number, revision = estimates.next_revision(conn, base_id)
+        new = _new_quote(order, quote_id, day, (number, revision, base_id))
+        created_at = estimates.add_quote(conn, new)
+        if base_id is not None:
+            details = {"number": number, "revision": revision}
+            estimates.audit(conn, "estimate.revised", quote_id, details, call.trace_id)
+    ordered = {
         "id": quote_id,
-        "number": numbered.number,
-        "revision": numbered.revision,
+        "number": number,
+        "revision": revision,
         "revised_from": base_id,
         "customer": new.customer,
         "project": new.project,
-        "created_at": numbered.created_at,
+        "created_at": created_at,
     }
-    return quote_id, first_answer(made)
+    return quote_id, first_answer(ordered)
 
 
-def _new_quote(order: Order, quote_id: UUID) -> estimates.NewQuote:
+def _new_quote(
+    order: Order, quote_id: UUID, day: date, identity: tuple[str, int, UUID | None]
+) -> estimates.NewQuote:
     request, options = order.request, order.options
+    number, revision, revised_from = identity
     customer = dict(plain(request.customer))
     if options.customer is not None:
         customer["name"] = options.customer
     locale = options.locale or request.locale
     return estimates.NewQuote(
         id=quote_id,
-        day=today(),
+        number=number,
+        revision=revision,
+        revised_from=revised_from,
+        day=day,
         customer={name: value for name, value in customer.items() if value is not None},
         project=request.project if options.project is None else options.project,
         locale=locale,

@@ -29,6 +29,7 @@ Role = Literal["viewer", "estimator", "admin"]
 
 _TRANSACTION_POOLER_PORT = "6543"
 _RECONNECT_SEC = 5  # then the next request tries again, at once
+_ASIDE = 2  # connections for what must not wait for a transaction of the same caller
 _ANSWERS = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 _UNAVAILABLE_CLASSES = ("08", "53", "57")  # connection, resources, stopped by the operator
 
@@ -93,20 +94,26 @@ class Database:
             transaction_pooler = pools_transactions(dsn)
         self._limit_ms = f"{statement_sec * 1000:.0f}"
         self._timeout_sec = timeout_sec
-        self._pool: ConnectionPool[Connection[DictRow]] = ConnectionPool(
+        self._pool = self._new_pool(dsn, pool_size + max_overflow, pooled=transaction_pooler)
+        self._aside = self._new_pool(dsn, _ASIDE, pooled=transaction_pooler)
+
+    def _new_pool(
+        self, dsn: str, limit: int, *, pooled: bool
+    ) -> ConnectionPool[Connection[DictRow]]:
+        return ConnectionPool(
             dsn,
             kwargs={
                 "autocommit": True,  # BEGIN goes with the settings of the transaction
                 "row_factory": dict_row,
-                "prepare_threshold": None if transaction_pooler else 5,
+                "prepare_threshold": None if pooled else 5,
                 "application_name": "kis",
                 "connect_timeout": 5,
                 "keepalives_idle": 30,
                 "tcp_user_timeout": 30_000,
             },
             min_size=1,
-            max_size=pool_size + max_overflow,
-            timeout=timeout_sec,
+            max_size=limit,
+            timeout=self._timeout_sec,
             reconnect_timeout=_RECONNECT_SEC,
             check=self._check,
             name="kis",
@@ -125,10 +132,12 @@ class Database:
     def open(self) -> None:
         """Begin to connect, in the background; a database that is away is no error yet."""
         self._pool.open()
+        self._aside.open()
 
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()
+        self._aside.close()
 
     def tenant(self, principal: Principal) -> AbstractContextManager[Connection[DictRow]]:
         """One transaction in a caller's name: row-level security shows the caller's rows alone.
@@ -137,6 +146,24 @@ class Database:
         DATABASE_UNAVAILABLE, as every transaction here.
         """
         return self._transaction("authenticated", principal.claims())
+
+    def aside(self, principal: Principal, query: sql.Composable) -> DictRow:
+        """Return the row of one query in a caller's name, which is done at once and for good.
+
+        For what many callers wait for in turn: it goes there and back in one message, on one of a
+        few connections of its own, so that a caller whose transaction is open may ask. What it
+        writes is on disk when the caller's next transaction is, not before.
+        """
+        begin = self._begin("authenticated", principal.claims())
+        whole = sql.SQL("{}; set local synchronous_commit = off; {}; commit").format(begin, query)
+        with self._connection(pool=self._aside) as conn:
+            cursor = conn.execute(whole)
+            for _ in ("begin", "select set_config", "set local"):
+                cursor.nextset()
+            row = cursor.fetchone()
+        if row is None:
+            raise psycopg.ProgrammingError("the query has no row")
+        return row
 
     def service(self) -> AbstractContextManager[Connection[DictRow]]:
         """One transaction of the service itself, across organisations, which its queries name."""
@@ -162,8 +189,8 @@ class Database:
             "waiting": figures["requests_waiting"],
         }
 
-    @contextmanager
-    def _transaction(self, role: str, claims: str) -> Iterator[Connection[DictRow]]:
+    def _begin(self, role: str, claims: str) -> sql.Composed:
+        """Return what begins a transaction as a role; without parameters it goes in one message."""
         settings = {
             "role": role,
             "request.jwt.claims": claims,
@@ -171,26 +198,32 @@ class Database:
             "idle_in_transaction_session_timeout": self._limit_ms,
             "timezone": "UTC",
         }
-        # Without parameters both statements go in one message.
-        begin = sql.SQL("begin; select {}").format(
+        return sql.SQL("begin; select {}").format(
             sql.SQL(", ").join(
                 sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
                 for name, value in settings.items()
             )
         )
+
+    @contextmanager
+    def _transaction(self, role: str, claims: str) -> Iterator[Connection[DictRow]]:
         deadline = time.monotonic() + self._timeout_sec
         with self._connection() as conn:
-            _ask(conn, begin.as_bytes(conn), deadline)
+            _ask(conn, self._begin(role, claims).as_bytes(conn), deadline)
             yield conn
             if conn.info.transaction_status is TransactionStatus.INERROR:
                 # PostgreSQL would answer COMMIT by rolling back, without an error.
                 raise psycopg.errors.InFailedSqlTransaction("a failed statement was passed over")
 
     @contextmanager
-    def _connection(self, timeout_sec: float | None = None) -> Iterator[Connection[DictRow]]:
+    def _connection(
+        self,
+        timeout_sec: float | None = None,
+        pool: ConnectionPool[Connection[DictRow]] | None = None,
+    ) -> Iterator[Connection[DictRow]]:
         """Lend a connection; it commits at the end, or rolls back."""
         try:
-            with self._pool.connection(timeout_sec) as conn:
+            with (pool or self._pool).connection(timeout_sec) as conn:
                 yield conn
         except psycopg.OperationalError as error:  # a PoolTimeout is one, without a code
             if error.sqlstate is None or error.sqlstate.startswith(_UNAVAILABLE_CLASSES):

@@ -12,10 +12,12 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg import sql
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Json, Jsonb
 
 from kis_estimator.errors import KisError
+from kis_estimator.store.db import Database, Principal
 from kis_estimator.store.sql import Conn, Row, queries
 
 
@@ -24,6 +26,9 @@ class NewQuote:
     """A quote as it is ordered. `options` and `first_event` are JSON objects."""
 
     id: UUID
+    number: str
+    revision: int
+    revised_from: UUID | None
     day: date
     customer: Mapping[str, Any]
     project: str | None
@@ -33,24 +38,6 @@ class NewQuote:
     content: bytes
     options: Mapping[str, Any]
     first_event: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predecessor:
-    """The quote that a revision is made of, and the number of the revision."""
-
-    id: UUID
-    number: str
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Numbered:
-    """What the database gave a new quote."""
-
-    number: str
-    revision: int
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,21 +118,31 @@ def claim_key(conn: Conn, key: str, request_sha: str, quote_id: UUID) -> UUID | 
     return UUID(str(used["quote_id"]))
 
 
-def add_quote(
-    conn: Conn, new: NewQuote, trace_id: str | None, base: Predecessor | None = None
-) -> Numbered:
-    """Insert a quote, or a revision of one, with its input, first event and audit entry.
+def take_number(
+    database: Database, principal: Principal, day: date, quote_id: UUID, trace_id: str | None
+) -> str:
+    """Return the next number of the caller's organisation on a day, and log what it is for.
+
+    Every order of the organisation waits for this: it is done aside, before the quote is written.
+    """
+    query = sql.SQL("select estimator.take_number({}, {}, {}) as number").format(
+        sql.Literal(day), sql.Literal(quote_id), sql.Literal(trace_id)
+    )
+    return str(database.aside(principal, query)["number"])
+
+
+def add_quote(conn: Conn, new: NewQuote) -> datetime:
+    """Insert a quote with its input and first event; return when. The database queues its run.
 
     Raises REVISION_PENDING where another revision of the number is under way.
     """
     try:
-        row = queries().add_quote(
+        created_at: datetime = queries().add_quote(
             conn,
             id=new.id,
-            number=base and base.number,
-            revision=base.revision if base else 1,
-            revised_from=base and base.id,
-            standing="proposed" if base else "current",
+            number=new.number,
+            revision=new.revision,
+            revised_from=new.revised_from,
             day=new.day,
             customer=Json(new.customer),
             project=new.project,
@@ -155,18 +152,16 @@ def add_quote(
             content=new.content,
             options=Jsonb(new.options),
             event=Json(new.first_event),
-            action="estimate.revised" if base else "estimate.created",
-            trace_id=trace_id,
         )
     except UniqueViolation as error:
-        if base is None:
+        if new.revised_from is None:
             raise
-        raise KisError.of("REVISION_PENDING", number=base.number) from error
-    return Numbered(row["number"], row["revision"], row["created_at"])
+        raise KisError.of("REVISION_PENDING", number=new.number) from error
+    return created_at
 
 
-def revisable(conn: Conn, quote_id: UUID) -> Predecessor:
-    """Return the base of the next revision.
+def next_revision(conn: Conn, quote_id: UUID) -> tuple[str, int]:
+    """Return number and revision of the next revision of a quote.
 
     Raises ESTIMATE_NOT_FOUND, ESTIMATE_UNFINISHED, QUOTE_SUPERSEDED or REVISION_PENDING.
     """
@@ -180,7 +175,7 @@ def revisable(conn: Conn, quote_id: UUID) -> Predecessor:
         raise KisError.of("ESTIMATE_UNFINISHED", status=row["status"])
     if row["open_id"] is not None:
         raise KisError.of("REVISION_PENDING", number=row["number"])
-    return Predecessor(id=quote_id, number=row["number"], revision=row["last_revision"] + 1)
+    return row["number"], row["last_revision"] + 1
 
 
 # ---------------------------------------------------------------- reading
@@ -234,7 +229,7 @@ def _found(row: Row | None, quote_id: UUID) -> Row:
 
 
 def audit(
-    conn: Conn, action: str, quote_id: UUID, details: Mapping[str, Any], trace_id: str
+    conn: Conn, action: str, quote_id: UUID, details: Mapping[str, Any], trace_id: str | None
 ) -> None:
     """Log what a caller did with a quote."""
     queries().audit(

@@ -21,9 +21,8 @@ insert into estimator.idempotency_keys (org_id, key, request_sha, quote_id)
 -- name: used_key^
 select request_sha, quote_id from estimator.idempotency_keys where key = :key;
 
--- name: add_quote^
--- A quote with its customer, its input and its first event. A first revision (number null) takes
--- the next number, last of all: that row is locked until the end of the transaction.
+-- name: add_quote$
+-- A quote with its customer, its input and its first event.
 with known as (
   select id from estimator.customers
     where org_id = shared.caller_org() and name = :customer ->> 'name'
@@ -42,7 +41,7 @@ with known as (
     select shared.caller_org(), :customer ->> 'name', :customer ->> 'contact',
            :customer ->> 'company', :customer ->> 'email'
       where not exists (select from known)
-    -- A change of no key: it must not hold up who only refers to the row, and holds the number.
+    -- A change of no key: it must not hold up who only refers to the row.
     on conflict (org_id, name) do update set updated_at = c.updated_at
     returning c.id
 ), client as (
@@ -50,11 +49,11 @@ with known as (
 ), quote as (
   insert into estimator.quotes (id, org_id, number, revision, revised_from, standing, day,
     customer_id, customer, project, locale, catalog_version, last_event, created_by)
-    select :id, shared.caller_org(), coalesce(:number, estimator.next_number(:day)), :revision,
-      :revised_from, :standing, :day, client.id, :customer, :project, :locale, :catalog_version, 1,
-      shared.caller_id()
+    select :id, shared.caller_org(), :number, :revision, :revised_from::uuid,
+      case when :revised_from::uuid is null then 'current' else 'proposed' end, :day, client.id,
+      :customer, :project, :locale, :catalog_version, 1, shared.caller_id()
     from client
-    returning id, org_id, number, revision, created_at
+    returning id, org_id, created_at
 ), input as (
   insert into estimator.quote_inputs (quote_id, org_id, filename, content, options)
     select id, org_id, :filename, :content, :options from quote
@@ -62,10 +61,7 @@ with known as (
   insert into estimator.estimate_events (quote_id, org_id, position, kind, data)
     select id, org_id, 1, 'PROGRESS', :event from quote
 )
-select number, revision, created_at,
-       shared.audit(:action, id::text, jsonb_build_object('number', number, 'revision', revision),
-         :trace_id)
-  from quote;
+select created_at from quote;
 
 -- name: revisable^
 -- What a revision starts from, the latest of its number, and one that is under way.
