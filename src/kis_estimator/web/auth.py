@@ -30,6 +30,7 @@ LOCAL_ISSUER = "kis-estimator"
 AUDIENCE = "authenticated"
 _LEEWAY_SEC = 10
 _MAX_TOKEN = 8192
+_REMEMBERED_SEC, _REMEMBERED = 20.0, 1000
 _SECRET_BYTES = 32
 
 
@@ -56,6 +57,7 @@ class Authenticator:
         self._issuer = issuer
         self._secret = secret
         self._jwks = jwks
+        self._verified: dict[str, tuple[float, Caller]] = {}
 
     @classmethod
     def local(cls, secret: bytes) -> Authenticator:
@@ -76,11 +78,22 @@ class Authenticator:
         return not _by_secret(header) and not self._jwks.at_hand(header.get("kid", ""))
 
     def verify(self, token: str) -> Caller:
-        """Return whose token this is.
+        """Return whose token this is; what was verified a moment ago is not verified again.
 
         Raises TOKEN_INVALID or TOKEN_EXPIRED (401), TOKEN_ORGANISATION or TOKEN_ROLE (403), or
         AUTH_UNAVAILABLE (503).
         """
+        now = time.monotonic()
+        verified_at, caller = self._verified.get(token, (float("-inf"), None))
+        if caller and now - verified_at < _REMEMBERED_SEC and time.time() < caller.expires_at:
+            return caller
+        caller = self._decoded(token)
+        if len(self._verified) >= _REMEMBERED:
+            self._verified.clear()
+        self._verified[token] = (now, caller)
+        return caller
+
+    def _decoded(self, token: str) -> Caller:
         header = _header(token)
         key: str | bytes | jwt.PyJWK | None
         if _by_secret(header):
