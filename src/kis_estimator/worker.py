@@ -159,17 +159,26 @@ async def _recover(app: App, known: Mapping[str, Work], pace: Pace) -> None:
     while True:
         await asyncio.sleep(pace.recovery_sec)
         try:
-            for job in await app.job_manager.get_stalled_jobs(
+            stalled = await app.job_manager.get_stalled_jobs(
                 queue=queue.ESTIMATES, seconds_since_heartbeat=pace.stalled_sec
-            ):
-                await _take_over(app, known[job.task_name], job)
+            )
         except Exception:  # noqa: BLE001 - whatever it is, the next round may go well
             _log.exception("no recovery")
             # Nobody could show life while the database was away.
             await asyncio.sleep(pace.stalled_sec)
+            continue
+        for job in stalled:
+            try:
+                await _take_over(app, known, job)
+            except Exception:  # noqa: BLE001 - the jobs after it do not wait for this one
+                _log.exception("not taken over", job=job.id)
 
 
-async def _take_over(app: App, work: Work, job: Job) -> None:
+async def _take_over(app: App, known: Mapping[str, Work], job: Job) -> None:
+    work = known.get(job.task_name)
+    if work is None:  # of another release, whose workers know it
+        _log.warning("unknown job of a dead worker", job=job.id, task=job.task_name)
+        return
     spoiled = job.priority + 1
     _log.warning("job of a dead worker", job=job.id, spoiled=spoiled, **job.task_kwargs)
     if spoiled < TRIES:
@@ -189,8 +198,8 @@ async def _tidy(app: App, shop: Workshop, pace: Pace) -> None:
         try:
             swept = await asyncio.to_thread(tidy, shop.database, shop.blobs, shop.retention_days)
             await app.job_manager.delete_old_jobs(nb_hours=_FAILED_JOB_HOURS, include_failed=True)
-        except (ConnectorException, KisError) as error:
-            _log.warning("not tidied", reason=str(error) or type(error).__name__)
+        except Exception:  # noqa: BLE001 - whatever it is, the next round may go well
+            _log.exception("not tidied")
         else:
             _log.info("tidied", swept=swept)
         await asyncio.sleep(pace.tidy_sec)
@@ -203,7 +212,7 @@ async def _tidy(app: App, shop: Workshop, pace: Pace) -> None:
 class Line:
     """How a worker reaches the queue. Without `listen` it looks for new jobs twice a second."""
 
-    dsn: str
+    dsn: str = field(repr=False)
     listen: bool
 
 

@@ -156,10 +156,15 @@ $$;
 
 -- What a caller may log: in their own organisation, under their own name.
 create function shared.audit(what text, entity text, more jsonb, trace text) returns void
-  language sql set search_path = ''
+  language plpgsql security definer set search_path = ''
   as $$
-    select shared.append_audit(shared.caller_org(), shared.caller_id(), what, entity, more, trace)
-  $$;
+begin
+  if not shared.caller_is('estimator') or what in ('estimate.completed', 'estimate.failed') then
+    raise insufficient_privilege using message = format('not yours to log: %s', what);
+  end if;
+  perform shared.append_audit(shared.caller_org(), shared.caller_id(), what, entity, more, trace);
+end
+$$;
 
 create function shared.refuse_change() returns trigger
   language plpgsql set search_path = ''
@@ -210,7 +215,6 @@ grant execute on function shared.ensure_caller(), shared.audit(text, text, jsonb
 revoke execute on function shared.append_audit(uuid, uuid, text, text, jsonb, text)
   from public, authenticated;
 grant execute on function shared.append_audit(uuid, uuid, text, text, jsonb, text) to service_role;
-alter function shared.audit(text, text, jsonb, text) security definer;
 
 alter table shared.organisations enable row level security;
 alter table shared.members enable row level security;

@@ -359,7 +359,7 @@ begin
     returning s.last into taken;
   made := 'KIS-' || to_char(wanted, 'YYYYMMDD') || '-'
     || case when taken < 10000 then lpad(taken::text, 4, '0') else taken::text end;
-  perform shared.audit('estimate.ordered', quote::text, jsonb_build_object('number', made), trace);
+  perform shared.audit('estimate.numbered', quote::text, jsonb_build_object('number', made), trace);
   return made;
 end
 $$;
@@ -401,7 +401,8 @@ $$;
 -- A caller adds a quote as it starts; what becomes of it is written by the worker.
 create policy add_own on estimator.quotes for insert to authenticated
   with check (org_id = (select shared.caller_org()) and (select shared.caller_is('estimator'))
-    and created_by = (select shared.caller_id()) and status = 'pending' and attempt = 0);
+    and created_by = (select shared.caller_id()) and status = 'pending' and attempt = 0
+    and exists (select from estimator.catalog_versions v where v.id = catalog_version));
 create policy add_first on estimator.estimate_events for insert to authenticated
   with check (org_id = (select shared.caller_org()) and (select shared.caller_is('estimator'))
     and position = 1 and kind = 'PROGRESS');

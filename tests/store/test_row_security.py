@@ -174,6 +174,40 @@ def test_a_caller_cannot_make_up_events(filled: Database) -> None:
         )
 
 
+def test_a_quote_is_made_with_a_price_book_that_its_caller_may_read(filled: Database) -> None:
+    with filled.service() as conn:
+        theirs = conn.execute(
+            "select id from estimator.catalog_versions where org_id = %s", [THEIRS]
+        ).fetchone()
+        ours = conn.execute(
+            "select to_jsonb(q) as row from estimator.quotes q where org_id = %s", [OURS]
+        ).fetchone()
+    assert theirs is not None
+    assert ours is not None
+    person = caller("estimator")
+    kept = ("org_id", "day", "customer_id", "customer", "locale")
+    fresh = {name: ours["row"][name] for name in kept} | {
+        "id": str(uuid4()), "number": "KIS-20260131-9999", "revision": 1, "standing": "current",
+        "status": "pending", "attempt": 0, "last_event": 1, "created_by": str(person.user_id),
+        "created_at": "2026-01-31T00:00:00Z", "updated_at": "2026-01-31T00:00:00Z",
+    }  # fmt: skip
+    insert = "insert into estimator.quotes select * from jsonb_populate_record(null::estimator.quotes, %s)"
+    book = {"catalog_version": str(theirs["id"])}
+    with refused(), filled.tenant(person) as conn:
+        conn.execute(insert, [Jsonb(fresh | book)])
+    book = {"catalog_version": ours["row"]["catalog_version"]}
+    with filled.tenant(person) as conn:
+        conn.execute(insert, [Jsonb(fresh | book)])
+
+
+@pytest.mark.parametrize(
+    ("role", "action"), [("viewer", "estimate.revised"), ("admin", "estimate.completed")]
+)
+def test_nobody_logs_what_is_not_theirs(filled: Database, role: Role, action: str) -> None:
+    with refused(), filled.tenant(caller(role)) as conn:
+        conn.execute("select shared.audit(%s, 'x', '{}', null)", [action])
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_only_an_administrator_changes_members_and_price_books(
     filled: Database, role: Role

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -28,7 +29,7 @@ _LINE_FIELDS = ("quantity", "unitPrice", "amount")
 def difference(before: Json, after: Json) -> dict[str, Any]:
     """Return what differs between two completed EstimateResponses; what is equal is left out.
 
-    Panels are matched by name, those of one name by their order; lines by group, SKU and spec.
+    Panels are matched by name, lines by group, SKU and spec; equal ones by their order.
     """
     return {
         "totals": _changes(before["totals"], after["totals"], before["totals"]),
@@ -47,7 +48,7 @@ def _changes(before: Json, after: Json, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _panels(before: list[Json], after: list[Json]) -> Iterable[dict[str, Any]]:
-    old, new = _numbered(before), _numbered(after)
+    old, new = _numbered(before, ("name",)), _numbered(after, ("name",))
     for key in old | new:
         kind = "changed" if key in old and key in new else "added" if key in new else "removed"
         fields = {
@@ -60,14 +61,14 @@ def _panels(before: list[Json], after: list[Json]) -> Iterable[dict[str, Any]]:
             yield {"name": key[0], "change": kind, "fields": fields, "lines": lines}
 
 
-def _numbered(panels: list[Json]) -> dict[tuple[str, int], Json]:
-    """Return the panels by name and how many of that name stand before."""
-    seen: dict[str, int] = {}
+def _numbered(entries: list[Json], names: Sequence[str]) -> dict[tuple[Any, ...], Json]:
+    """Return entries by these fields and how many alike stand before: equal ones are all kept."""
+    seen: Counter[tuple[Any, ...]] = Counter()
     found = {}
-    for panel in panels:
-        name = panel["name"]
-        seen[name] = seen.get(name, 0) + 1
-        found[name, seen[name]] = panel
+    for entry in entries:
+        key = tuple(entry[name] for name in names)
+        seen[key] += 1
+        found[*key, seen[key]] = entry
     return found
 
 
@@ -91,9 +92,9 @@ def _lines(before: Json | None, after: Json | None) -> Iterable[dict[str, Any]]:
             yield {"sku": line["sku"], "name": line["name"], "spec": line["spec"], **values}
 
 
-def _by_key(panel: Json | None) -> dict[tuple[str, str, str], Json]:
+def _by_key(panel: Json | None) -> dict[tuple[Any, ...], Json]:
     lines = [] if panel is None else panel["lines"]
-    return {(line["group"], line["sku"], line["spec"]): line for line in lines}
+    return _numbered(lines, ("group", "sku", "spec"))
 
 
 def _gates(before: list[Json], after: list[Json]) -> dict[str, Any]:

@@ -121,7 +121,6 @@ def _locale(claim: Claim) -> Locale:
 def _inputs(shop: Workshop, claim: Claim) -> Inputs:
     """Return what the run is given; everything in it comes from the quote's own rows."""
     chosen = OrderOptions(**claim.options)
-    engine = shop.books.of_files(claim.catalog_sha, claim.catalog_files)
     return Inputs(
         upload_name=claim.filename,
         upload=claim.content,
@@ -139,8 +138,8 @@ def _inputs(shop: Workshop, claim: Claim) -> Inputs:
             estimate_id=str(claim.id),
             created_at=timestamp(claim.created_at),
         ),
-        catalog=engine.catalog_files,
-        rules=engine.rule_bytes,
+        catalog={name: text.encode() for name, text in claim.catalog_files.items()},
+        rules=shop.books.program.rule_bytes,
         company=shop.company,
         seal=shop.seal,
     )

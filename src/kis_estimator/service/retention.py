@@ -6,7 +6,7 @@ from kis_estimator.store import estimates
 from kis_estimator.store.blobs import Blobs, blob_key
 from kis_estimator.store.db import Database
 
-_AT_ONCE = 200
+_AT_ONCE = 10  # deleted within the time that the transaction may be idle
 
 
 def tidy(database: Database, blobs: Blobs, days: int | None) -> int:

@@ -69,12 +69,15 @@ class Runner:
         Raises what the input has wrong; RUN_TIMEOUT; RUN_CRASHED where the child died; StoppedError
         where the children are ended.
         """
-        with tempfile.TemporaryDirectory(prefix="kis-run-", dir=self.scratch) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="kis-run-", dir=self.scratch, ignore_cleanup_errors=True
+        ) as folder:
             place = Path(folder)
             (place / _EVENTS).touch()
             call = (inputs, locale, self.signing_key, folder)
-            future = self.children.call(_run, call, self.timeout_sec)
+            future = None
             try:
+                future = self.children.call(_run, call, self.timeout_sec)
                 with (place / _EVENTS).open(encoding="utf-8") as events:
                     while not future.done():
                         if self.children.ended:
@@ -85,10 +88,13 @@ class Runner:
                     _pass_on(events, emit)
             except RunTimeout:
                 raise KisError.of("RUN_TIMEOUT", seconds=int(self.timeout_sec)) from None
-            except (ProcessExpired, BrokenProcessPool, MemoryError) as error:
-                raise KisError.of("RUN_CRASHED", reason=type(error).__name__) from error
-            except BaseException:
-                future.cancel()  # type: ignore[no-untyped-call] # pebble leaves it so
+            except Exception as error:
+                if self.children.ended:
+                    raise StoppedError from error
+                if isinstance(error, ProcessExpired | BrokenProcessPool | MemoryError):
+                    raise KisError.of("RUN_CRASHED", reason=type(error).__name__) from error
+                if future is not None:
+                    future.cancel()  # type: ignore[no-untyped-call] # pebble leaves it so
                 raise
             return _made((place / _PACK).read_bytes())
 

@@ -29,7 +29,7 @@ Role = Literal["viewer", "estimator", "admin"]
 
 _TRANSACTION_POOLER_PORT = "6543"
 _RECONNECT_SEC = 5  # then the next request tries again, at once
-_ASIDE = 2  # connections for what must not wait for a transaction of the same caller
+_ASIDE, _ASIDE_SEC = 4, 3  # connections and time for what must not wait for a transaction
 _ANSWERS = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 _UNAVAILABLE_CLASSES = ("08", "53", "57")  # connection, resources, stopped by the operator
 
@@ -73,8 +73,9 @@ class Principal:
 class Database:
     """A pool of connections: `with Database(dsn) as db, db.tenant(principal) as conn: …`.
 
-    At most `pool_size` + `max_overflow` connections are open, and unused ones are closed after a
-    while. Nothing is prepared on a `transaction_pooler` (by default: what listens on port 6543).
+    At most `pool_size` + `max_overflow` connections are open, and a few aside; unused ones are
+    closed after a while.
+    Nothing is prepared on a `transaction_pooler` (by default: what listens on port 6543).
     A transaction begins within `timeout_sec`; a statement in it ends after `statement_sec`, and a
     transaction in which nothing happens that long, too.
     Raises DATABASE_URL_INVALID.
@@ -92,13 +93,13 @@ class Database:
     ) -> None:
         if transaction_pooler is None:
             transaction_pooler = pools_transactions(dsn)
-        self._limit_ms = f"{statement_sec * 1000:.0f}"
+        self._limit_sec = statement_sec
         self._timeout_sec = timeout_sec
-        self._pool = self._new_pool(dsn, pool_size + max_overflow, pooled=transaction_pooler)
-        self._aside = self._new_pool(dsn, _ASIDE, pooled=transaction_pooler)
+        self._pool = self._new_pool(dsn, 1, pool_size + max_overflow, pooled=transaction_pooler)
+        self._aside = self._new_pool(dsn, 0, _ASIDE, pooled=transaction_pooler)
 
     def _new_pool(
-        self, dsn: str, limit: int, *, pooled: bool
+        self, dsn: str, least: int, most: int, *, pooled: bool
     ) -> ConnectionPool[Connection[DictRow]]:
         return ConnectionPool(
             dsn,
@@ -111,8 +112,8 @@ class Database:
                 "keepalives_idle": 30,
                 "tcp_user_timeout": 30_000,
             },
-            min_size=1,
-            max_size=limit,
+            min_size=least,
+            max_size=most,
             timeout=self._timeout_sec,
             reconnect_timeout=_RECONNECT_SEC,
             check=self._check,
@@ -150,17 +151,16 @@ class Database:
     def aside(self, principal: Principal, query: sql.Composable) -> DictRow:
         """Return the row of one query in a caller's name, which is done at once and for good.
 
-        For what many callers wait for in turn: it goes there and back in one message, on one of a
-        few connections of its own, so that a caller whose transaction is open may ask. What it
+        For what many callers wait for in turn: query and commit are one message, on one of a few
+        connections of its own, so that a caller whose transaction is open may ask. What it
         writes is on disk when the caller's next transaction is, not before.
         """
-        begin = self._begin("authenticated", principal.claims())
-        whole = sql.SQL("{}; set local synchronous_commit = off; {}; commit").format(begin, query)
+        claims = principal.claims()
+        begin = self._begin("authenticated", claims, _ASIDE_SEC, synchronous_commit="off")
+        deadline = time.monotonic() + self._timeout_sec
         with self._connection(pool=self._aside) as conn:
-            cursor = conn.execute(whole)
-            for _ in ("begin", "select set_config", "set local"):
-                cursor.nextset()
-            row = cursor.fetchone()
+            _ask(conn, begin.as_bytes(conn), deadline)
+            row = conn.execute(sql.SQL("{}; commit").format(query)).fetchone()
         if row is None:
             raise psycopg.ProgrammingError("the query has no row")
         return row
@@ -189,14 +189,18 @@ class Database:
             "waiting": figures["requests_waiting"],
         }
 
-    def _begin(self, role: str, claims: str) -> sql.Composed:
+    def _begin(
+        self, role: str, claims: str, limit_sec: float | None = None, **more: str
+    ) -> sql.Composed:
         """Return what begins a transaction as a role; without parameters it goes in one message."""
+        limit = f"{limit_sec or self._limit_sec:.3f}s"
         settings = {
             "role": role,
             "request.jwt.claims": claims,
-            "statement_timeout": self._limit_ms,
-            "idle_in_transaction_session_timeout": self._limit_ms,
+            "statement_timeout": limit,
+            "idle_in_transaction_session_timeout": limit,
             "timezone": "UTC",
+            **more,
         }
         return sql.SQL("begin; select {}").format(
             sql.SQL(", ").join(
@@ -225,6 +229,8 @@ class Database:
         try:
             with (pool or self._pool).connection(timeout_sec) as conn:
                 yield conn
+        except psycopg.errors.IdleInTransactionSessionTimeout as error:
+            raise KisError.of("DATABASE_UNAVAILABLE") from error
         except psycopg.OperationalError as error:  # a PoolTimeout is one, without a code
             if error.sqlstate is None or error.sqlstate.startswith(_UNAVAILABLE_CLASSES):
                 raise KisError.of("DATABASE_UNAVAILABLE") from error

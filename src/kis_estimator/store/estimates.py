@@ -113,6 +113,8 @@ def claim_key(conn: Conn, key: str, request_sha: str, quote_id: UUID) -> UUID | 
     if queries().claim_key(conn, key=key, request_sha=request_sha, quote_id=quote_id):
         return None
     used = queries().used_key(conn, key=key)
+    if used is None:  # forgotten in between, after its seven days
+        return claim_key(conn, key, request_sha, quote_id)
     if used["request_sha"] != request_sha:
         raise KisError.of("IDEMPOTENCY_CONFLICT", key=key)
     return UUID(str(used["quote_id"]))
@@ -192,10 +194,15 @@ def quote_status(conn: Conn, quote_id: UUID) -> Row:
 
 
 def pack(conn: Conn, quote_id: UUID) -> Row:
-    """Return where the pack of a quote is. Raises ESTIMATE_NOT_FOUND or ESTIMATE_UNFINISHED."""
+    """Return where the pack of a quote is.
+
+    Raises ESTIMATE_NOT_FOUND, ESTIMATE_UNFINISHED, or EVIDENCE_SWEPT after the retention time.
+    """
     row = _found(queries().pack(conn, id=quote_id), quote_id)
     if row["pack_sha"] is None:
         raise KisError.of("ESTIMATE_UNFINISHED", status=row["status"])
+    if row["swept_at"] is not None:
+        raise KisError.of("EVIDENCE_SWEPT", number=row["number"], revision=row["revision"])
     return row
 
 

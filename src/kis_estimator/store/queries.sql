@@ -89,7 +89,10 @@ select id, number, revision, revised_from, standing, status, customer, project, 
 select status, last_event from estimator.quotes where id = :id;
 
 -- name: pack^
-select number, revision, status, org_id, pack_sha from estimator.quotes where id = :id;
+select q.number, q.revision, q.status, q.org_id, q.pack_sha, b.swept_at
+  from estimator.quotes q
+  left join estimator.evidence_blobs b on b.org_id = q.org_id and b.sha256 = q.pack_sha
+  where q.id = :id;
 
 -- name: revisions
 select id, number, revision, revised_from, standing, status, customer, project, supply, total,

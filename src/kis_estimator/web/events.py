@@ -18,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+import structlog
 from fastapi.concurrency import run_in_threadpool
 from sse_starlette import ServerSentEvent
 
@@ -32,6 +33,7 @@ STRIDE = 1_000_000
 _POLL_SEC = 0.5
 _RECONNECT_SEC = 2
 _LONGEST_SEC = 3600
+_log = structlog.get_logger("events")
 _FINISHED = frozenset({"completed", "failed"})
 
 
@@ -66,7 +68,7 @@ class EventWatch:
     """Wakes who waits for events of a quote. `listen_dsn` is a session connection, or None."""
 
     database: Database
-    listen_dsn: str | None
+    listen_dsn: str | None = field(repr=False)
     _waiting: dict[UUID, set[asyncio.Event]] = field(default_factory=dict)
 
     @asynccontextmanager
@@ -103,7 +105,7 @@ class EventWatch:
 
     async def _listen(self) -> None:
         while True:
-            with suppress(psycopg.Error, OSError):
+            try:
                 async with await psycopg.AsyncConnection.connect(
                     self.listen_dsn or "",
                     autocommit=True,
@@ -115,7 +117,10 @@ class EventWatch:
                     await conn.execute("listen kis_events")
                     self._wake_all()  # for what happened while nobody listened
                     async for notice in conn.notifies():
-                        self._wake(UUID(notice.payload))
+                        with suppress(ValueError):  # anybody may say anything on a channel
+                            self._wake(UUID(notice.payload))
+            except (psycopg.Error, OSError) as error:
+                _log.warning("not listening", reason=type(error).__name__)
             await asyncio.sleep(_RECONNECT_SEC)
             self._wake_all()
 
@@ -126,12 +131,14 @@ class EventWatch:
             wanted = list(self._waiting)
             if not wanted:
                 continue
-            with suppress(KisError, psycopg.Error):
+            try:
                 newest = await run_in_threadpool(self._newest, wanted)
                 for quote_id, position in newest.items():
                     if seen.get(quote_id) != position:
                         self._wake(quote_id)
                 seen = newest
+            except (KisError, psycopg.Error) as error:
+                _log.warning("no new events to be seen", reason=type(error).__name__)
 
     def _newest(self, quote_ids: list[UUID]) -> dict[UUID, int]:
         with self.database.service() as conn:
