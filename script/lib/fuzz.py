@@ -12,7 +12,7 @@ from tests.e2e.live import serving
 
 
 def main() -> int:
-    """Print what the fuzzer says, and which orders ended a worker's run."""
+    """Print what the fuzzer says, and how many orders broke a worker's run."""
     seconds = sys.argv[1]
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -21,8 +21,8 @@ def main() -> int:
         done = fuzz(live, f"--max-time={seconds}")
         broken = crashed(live)
     print(done.stdout)
-    for line in broken:
-        print("A run broke:", line)
+    for reason, times in broken.items():
+        print(f"Runs that broke: {times}, {reason}")
     return int(done.returncode != 0 or bool(broken))
 
 

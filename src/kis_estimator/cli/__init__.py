@@ -9,6 +9,7 @@ import typer
 from kis_estimator import __version__
 from kis_estimator.cli import catalog, db, evidence
 from kis_estimator.cli.estimate import estimate, lint, validate
+from kis_estimator.cli.openapi import openapi
 from kis_estimator.cli.serve import api, serve, token, worker
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app.command()(serve)
 app.command()(worker)
 app.command(hidden=True)(api)
 app.command()(token)
+app.command()(openapi)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(db.app, name="db")
 app.add_typer(evidence.app, name="evidence")

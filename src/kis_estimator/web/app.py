@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -14,7 +15,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from kis_estimator import __version__
 from kis_estimator.errors import KisError
 from kis_estimator.settings import Settings
-from kis_estimator.web import openapi, pages, tracing
+from kis_estimator.web import contract, openapi, pages, tracing
 from kis_estimator.web.api import catalog, documents, estimates, evidence, health, schedules
 from kis_estimator.web.errors import (
     JSON_LIMIT,
@@ -22,7 +23,12 @@ from kis_estimator.web.errors import (
     on_invalid_request,
     on_kis_error,
 )
-from kis_estimator.web.limits import REQUEST_SEC, Admission, require_media_type
+from kis_estimator.web.limits import (
+    REQUEST_SEC,
+    Admission,
+    require_media_type,
+    require_single_values,
+)
 from kis_estimator.web.middleware import Observed
 from kis_estimator.web.services import Services
 
@@ -44,15 +50,7 @@ def create_app(
     """Return the API over these services. An answer must begin within `timeout_sec`."""
     if settings.otlp_endpoint:
         tracing.start_tracing(settings.otlp_endpoint)
-    app = openapi.Described(
-        title="KIS Estimator",
-        summary="From a breaker schedule to a designed, priced electrical panel",
-        version=__version__,
-        license_info={"name": "MIT", "identifier": "MIT"},
-        openapi_tags=[{"name": "service", "description": "The service itself"}],
-        openapi_url=None,  # /openapi and /docs are ours: YAML, and no script from elsewhere
-        redirect_slashes=False,
-        dependencies=[Depends(require_media_type)],
+    app = routed(
         exception_handlers={
             KisError: on_kis_error,
             HTTPException: on_http_error,
@@ -73,6 +71,25 @@ def create_app(
     )
     app.state.services = services
     app.state.prober = health.Prober()
+    return app
+
+
+def routed(**layers: Any) -> FastAPI:  # noqa: ANN401 - the framework's own parameters
+    """Return the routes in layers of the framework; the contract needs none."""
+    app = openapi.Described(
+        title="KIS Estimator",
+        summary="From a breaker schedule to a designed, priced electrical panel",
+        description=contract.DESCRIPTION,
+        version=__version__,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        servers=contract.SERVERS,
+        openapi_tags=contract.TAGS,
+        openapi_url=None,  # /openapi and /docs are ours: YAML, and no script from elsewhere
+        redirect_slashes=False,
+        dependencies=[Depends(require_media_type), Depends(require_single_values)],
+        generate_unique_id_function=lambda route: route.name,
+        **layers,
+    )
     for router in _ROUTERS:
         app.include_router(router)
     return app

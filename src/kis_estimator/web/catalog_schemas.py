@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from fastapi import UploadFile
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
-from pydantic.json_schema import SkipJsonSchema
 
 from kis_estimator.engine.model import AccessoryCategory, Category, Location, Material
 from kis_estimator.intake.request import Name
@@ -41,8 +40,14 @@ IsSample = Annotated[
     bool,
     Field(description="Whether the prices are a sample; left out, it follows from the prices."),
 ]
-Absent = SkipJsonSchema[None]
-"""What is left out of a form, which has no null."""
+
+
+def _not_null(schema: dict[str, Any]) -> None:
+    """Describe what is left out of a form or given: a form has no null."""
+    schema.update(schema.pop("anyOf")[0])
+
+
+_GIVEN = Field(json_schema_extra=_not_null)
 
 
 class Given(BaseModel):
@@ -154,10 +159,10 @@ class FileGiven(BaseModel):
         Field(description="`replace`: a table of the file becomes exactly its rows."),
     ] = "upsert"
     preview: Annotated[bool, Field(description="Say what would change, change nothing.")] = False
-    base: BaseNumber | Absent = None
-    sample: IsSample | Absent = None
-    name: Name | Absent = None
-    version: Label | Absent = None
+    base: Annotated[BaseNumber | None, _GIVEN] = None
+    sample: Annotated[IsSample | None, _GIVEN] = None
+    name: Annotated[Name | None, _GIVEN] = None
+    version: Annotated[Label | None, _GIVEN] = None
 
 
 class CatalogItem(Answer):

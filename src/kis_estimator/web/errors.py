@@ -38,6 +38,7 @@ STATUS: Mapping[str, int] = {
             "JSON_SYNTAX",
             "JSON_TOO_DEEP",
             "LAST_EVENT_ID",
+            "REQUEST_UNREADABLE",
         ),
         400,
     ),
@@ -181,8 +182,8 @@ def respond(scope: Scope, error: KisError) -> Response:
     scope["state"]["error_code"] = code
     metrics.ERRORS.labels(code, route).inc()
     caller = scope["state"].get("caller")
-    dedup_key = _digest(code, route, str(caller.principal.org_id if caller else ""))
-    content = body_of(error, locale, scope["state"]["trace_id"], dedup_key)
+    key = dedup_key(error, route, caller.principal.org_id if caller else None)
+    content = body_of(error, locale, scope["state"]["trace_id"], key)
     body = json.dumps(content, ensure_ascii=False)
     return Response(
         body.encode(),
@@ -192,7 +193,7 @@ def respond(scope: Scope, error: KisError) -> Response:
     )
 
 
-def body_of(error: KisError, locale: Locale, trace_id: str, dedup_key: str) -> dict[str, object]:
+def body_of(error: KisError, locale: Locale, trace_id: str, key: str) -> dict[str, object]:
     """Return the one shape of what went wrong."""
     first = error.notices[0]
     body: dict[str, object] = {
@@ -200,7 +201,7 @@ def body_of(error: KisError, locale: Locale, trace_id: str, dedup_key: str) -> d
         "message": first.message(locale),
         "hint": first.hint(locale),
         "traceId": trace_id,
-        "meta": {"dedupKey": dedup_key},
+        "meta": {"dedupKey": key},
     }
     placed = first.sheet is not None or first.row is not None or first.text is not None
     if placed or len(error.notices) > 1:
@@ -220,7 +221,9 @@ def _detail(notice: Notice, locale: Locale) -> dict[str, object]:
     return {key: value for key, value in detail.items() if value is not None}
 
 
-def _digest(*parts: str) -> str:
+def dedup_key(error: KisError, route: str, org_id: UUID | None) -> str:
+    """Return what is the same for the same failure of the same organisation at the same route."""
+    parts = (error.notices[0].code, route, str(org_id or ""))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

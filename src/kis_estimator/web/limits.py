@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kis_estimator.errors import KisError
 from kis_estimator.web.auth import Authenticator, Caller
+from kis_estimator.web.forms import media_type, refuse_twice
 
 UPLOAD_LIMIT = 20 * 2**20 + 64 * 2**10
 """`max_body_size` of a route that takes a file: 20 MiB, and what multipart adds."""
@@ -32,7 +33,7 @@ EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})
 
 _KEY_WAITERS = 4
 JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json", re.IGNORECASE)
-_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+_REPEATABLE = frozenset({"filter"})
 # Possessive: an unterminated string ends at the end of the text, in one pass.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _STEP = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
@@ -150,9 +151,15 @@ def depth(body: bytes) -> int:
 async def require_media_type(request: Request) -> None:
     """Refuse a body of a type that its endpoint can't read. Raises MEDIA_TYPE."""
     field = getattr(request.scope["route"], "body_field", None)
-    if field is None or "content-type" not in request.headers:
+    if field is None or not {"content-length", "transfer-encoding"} & set(request.headers):
         return
-    sent = request.headers["content-type"].partition(";")[0].strip()
+    sent, expected = media_type(request), field.field_info.media_type
     form = isinstance(field.field_info, Form)
-    if not (sent.lower() in _FORMS if form else JSON_TYPE.fullmatch(sent)):
-        raise KisError.of("MEDIA_TYPE", expected=_FORMS if form else ["application/json"])
+    if not (sent == expected if form else JSON_TYPE.fullmatch(sent)):
+        raise KisError.of("MEDIA_TYPE", expected=[expected])
+
+
+async def require_single_values(request: Request) -> None:
+    """Refuse a parameter that is there twice: which one is meant? Raises FIELD_TWICE."""
+    names = (name for name, _ in request.query_params.multi_items())
+    refuse_twice(name for name in names if name not in _REPEATABLE)

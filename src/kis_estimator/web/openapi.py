@@ -9,22 +9,36 @@ import yaml
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from kis_estimator.web.ordering import request_schema
+from kis_estimator.web.contract import completed
+from kis_estimator.web.errors import problems
 
 MEDIA_TYPE = "application/yaml"
 router = APIRouter(tags=["service"])
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes every value out where it stands, and texts of several lines as they are."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
+    ),
+)
+
+
 class Described(FastAPI):
-    """An application whose contract also has the schemas of bodies that its endpoints read."""
+    """An application whose contract has all that the framework leaves out."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI 3.1 document."""
         fresh = self.openapi_schema is None
         document = super().openapi()
-        if fresh:
-            document["components"]["schemas"].update(request_schema())
-        return document
+        return completed(document) if fresh else document
 
 
 def openapi_yaml(app: FastAPI) -> bytes:
@@ -32,7 +46,7 @@ def openapi_yaml(app: FastAPI) -> bytes:
     document = app.openapi()
     cached: tuple[object, bytes] | None = getattr(app.state, "openapi_yaml", None)
     if cached is None or cached[0] is not document:
-        text = yaml.safe_dump(document, sort_keys=True, allow_unicode=True, width=100)
+        text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
         cached = app.state.openapi_yaml = (document, text.encode())
     return cached[1]
 
@@ -46,14 +60,31 @@ def openapi_sha256(app: FastAPI) -> str:
     "/openapi",
     summary="This contract",
     response_class=Response,
-    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}},
+    responses={
+        200: {
+            "description": "OpenAPI 3.1",
+            "content": {MEDIA_TYPE: {"schema": {"type": "object"}}},
+        },
+        **problems(429, 503),
+    },
 )
 async def openapi_document(request: Request) -> Response:
     """Return the OpenAPI 3.1 document as YAML."""
     return Response(openapi_yaml(request.app), media_type=MEDIA_TYPE)
 
 
-@router.get("/openapi.json", summary="This contract as JSON", response_class=JSONResponse)
+@router.get(
+    "/openapi.json",
+    summary="This contract as JSON",
+    response_class=JSONResponse,
+    responses={
+        200: {
+            "description": "OpenAPI 3.1",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
+        **problems(429, 503),
+    },
+)
 async def openapi_json(request: Request) -> JSONResponse:
     """Return the OpenAPI 3.1 document as JSON."""
     return JSONResponse(request.app.openapi())

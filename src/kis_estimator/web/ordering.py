@@ -2,94 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
 from fastapi import Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 
-from kis_estimator.errors import KisError, Locale, Notice
-from kis_estimator.intake.request import EstimateRequestShape, Text
+from kis_estimator.errors import KisError, Locale
+from kis_estimator.intake.request import Text
 from kis_estimator.service import MAX_INPUT
 from kis_estimator.service.orders import Order, OrderOptions, read_schedule
 from kis_estimator.service.pricebook import PriceBook
 from kis_estimator.web.access import Estimator
 from kis_estimator.web.auth import Caller
 from kis_estimator.web.errors import caller_locale
+from kis_estimator.web.forms import FORM, REQUEST_FILE, form_of, media_type, schedule_of
 from kis_estimator.web.limits import JSON_TYPE
 from kis_estimator.web.services import Needs, Services
 
 READ_SEC = 30.0
-FORM = "multipart/form-data"
-REQUEST_FILE = "request.json"
-TEXT_FILE = "-"
 
 _LINE: TypeAdapter[str] = TypeAdapter(Text)
 
-_FIELDS = frozenset(
-    {"file", "text", "customer", "project", "brand", "locale", "acceptProposedMain"}
-)
-_FORM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "description": "Either `file` or `text`.",
-    "properties": {
-        "file": {
-            "type": "string",
-            "format": "binary",
-            "description": ".xlsx, .xls, .csv, .txt or .json, 20 MiB at most",
-        },
-        "text": {"type": "string", "minLength": 1, "description": "A few lines of text"},
-        "customer": {"type": "string", "maxLength": 200},
-        "project": {"type": "string", "maxLength": 200},
-        "brand": {"type": "string", "maxLength": 60},
-        "locale": {"type": "string", "enum": list(get_args(Locale))},
-        "acceptProposedMain": {"type": "boolean"},
-    },
+_OPTIONS: dict[str, Any] = {
+    "customer": _LINE.json_schema(),
+    "project": _LINE.json_schema(),
+    "brand": _LINE.json_schema(),
+    "locale": {"type": "string", "enum": list(get_args(Locale))},
+    "acceptProposedMain": {"type": "boolean"},
 }
+_SCHEDULES: dict[str, Any] = {
+    "file": {
+        "type": "string",
+        "format": "binary",
+        "description": ".xlsx, .xls, .csv, .txt or .json, 20 MiB at most",
+    },
+    "text": {"type": "string", "description": "A few lines of text"},
+}
+
+
+def form_schema(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a form with a schedule, as a file or as text, and with options."""
+    one_of_both: dict[str, Any] = {"minProperties": 1, "maxProperties": 1}
+    if options:
+        one_of_both = {"oneOf": [{"required": [name]} for name in _SCHEDULES]}
+    return {
+        "type": "object",
+        "description": "Either `file` or `text`",
+        "additionalProperties": False,
+        **one_of_both,
+        "properties": {**_SCHEDULES, **options},
+    }
+
+
+_FIELDS = frozenset({*_SCHEDULES, *_OPTIONS})
 ORDER_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/EstimateRequest"},
-                "examples": {
-                    "panel": {
-                        "summary": "One panel of 15 branches",
-                        "value": {
-                            "customer": {"name": "○○전기"},
-                            "project": "급식실 증축",
-                            "panels": [
-                                {
-                                    "name": "LP-1",
-                                    "breakers": [
-                                        {
-                                            "role": "main",
-                                            "category": "MCCB",
-                                            "poles": 4,
-                                            "ratedCurrentA": 75,
-                                            "frameAf": 100,
-                                        },
-                                        {
-                                            "role": "branch",
-                                            "category": "ELB",
-                                            "poles": 2,
-                                            "ratedCurrentA": 20,
-                                            "quantity": 15,
-                                        },
-                                    ],
-                                }
-                            ],
-                        },
-                    }
-                },
             },
-            FORM: {"schema": _FORM_SCHEMA},
+            FORM: {"schema": form_schema(_OPTIONS)},
         },
     }
 }
-"""The body of an order, for the contract; `EstimateRequest` is added to its components."""
+"""The body of an order, for the contract, whose components have `EstimateRequest`."""
 
 
 async def read_order(
@@ -113,8 +93,7 @@ async def read_order(
         return await run_in_threadpool(_of_json, needs, caller, body, options)
     if sent != FORM:
         raise KisError.of("MEDIA_TYPE", expected=["application/json", FORM])
-    async with request.form(max_files=1, max_fields=len(_FIELDS), max_part_size=MAX_INPUT) as form:
-        refuse_unknown(form, _FIELDS)
+    async with form_of(request, _FIELDS, MAX_INPUT) as form:
         name, content = await schedule_of(form)
         options = _options(form, request, accept=accept_proposed_main)
     return await run_in_threadpool(_of_file, needs, caller, (name, content), options)
@@ -147,33 +126,7 @@ def _book(needs: Services, caller: Caller) -> PriceBook:
         return needs.books.in_force(conn)
 
 
-# ---------------------------------------------------------------- forms
-
-
-def media_type(request: Request) -> str:
-    """Return the type of a body, without its parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def schedule_of(form: FormData) -> tuple[str, bytes]:
-    """Return name and content of the schedule. Raises SCHEDULE_MISSING unless it is there once."""
-    file, text = form.get("file"), form.get("text")
-    if isinstance(file, UploadFile) and text is None:
-        return (file.filename or REQUEST_FILE)[:500], await file.read()
-    if isinstance(text, str) and file is None:
-        return TEXT_FILE, text.encode()
-    raise KisError.of("SCHEDULE_MISSING")
-
-
-def refuse_unknown(form: FormData, known: frozenset[str]) -> None:
-    """Refuse fields by name, and fields that are there twice. Raises FIELD_UNKNOWN, FIELD_TWICE."""
-    names = [name for name, _ in form.multi_items()]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise KisError(*(Notice("FIELD_UNKNOWN", {"field": name[:200]}) for name in unknown))
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise KisError.of("FIELD_TWICE", field=twice[0])
+# ---------------------------------------------------------------- what was sent
 
 
 def _options(form: FormData, request: Request, *, accept: bool) -> OrderOptions:
@@ -208,11 +161,3 @@ def _line(form: FormData, name: str) -> str | None:
         return _LINE.validate_python(value)
     except ValidationError as error:
         raise KisError.of("FIELD_TEXT", field=name) from error
-
-
-def request_schema() -> dict[str, Any]:
-    """Return the schemas that `ORDER_BODY` speaks of, by name."""
-    template = "#/components/schemas/{model}"
-    schema = EstimateRequestShape.model_json_schema(by_alias=True, ref_template=template)
-    parts = schema.pop("$defs")
-    return {**parts, "EstimateRequest": schema}

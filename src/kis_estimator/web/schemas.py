@@ -12,6 +12,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from kis_estimator.evidence.verify import Kind as Verdict
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Time = Annotated[str, Field(description="UTC, ISO 8601 with Z", examples=["2026-01-31T09:30:01Z"])]
 Won = Annotated[int, Field(description="won")]
@@ -19,6 +21,9 @@ Number = Annotated[str, Field(pattern=r"^KIS-\d{8}-\d{4,}$", examples=["KIS-2026
 Status = Literal["pending", "processing", "completed", "failed"]
 Standing = Literal["current", "proposed", "superseded", "withdrawn"]
 Kind = Literal["xlsx", "pdf", "svg", "dxf", "json", "zip"]
+NO_NUL: dict[str, Any] = {"pattern": r"^[^\x00]*$"}
+"""Of a text that is searched for: the database holds no NUL."""
+
 Figure = int | float | str | bool | None
 
 
@@ -340,7 +345,21 @@ class ValidationResponse(Answer):
     skipped: list[Skipped]
 
 
-class Verification(Answer):
-    """What checking a pack found."""
+class FileVerdict(Answer):
+    """What was found of one file of a pack, and why."""
 
-    model_config = ConfigDict(extra="allow")
+    file: str
+    verdict: Verdict
+    code: str | None = None
+    message: str | None = None
+
+
+class Verification(Answer):
+    """What checking a pack found; number and revision are what its manifest says."""
+
+    ok: bool
+    number: Any
+    revision: Any
+    evidence_sha: Sha256 | None
+    signed_by: str | None
+    verdicts: list[FileVerdict]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 
 from kis_estimator.errors import KisError
 from kis_estimator.service.orders import timestamp
@@ -39,9 +39,10 @@ from kis_estimator.web.catalog_schemas import (
     VersionList,
 )
 from kis_estimator.web.errors import problems
+from kis_estimator.web.forms import FORM, each_field_once
 from kis_estimator.web.limits import UPLOAD_LIMIT
-from kis_estimator.web.ordering import FORM, READ_SEC
-from kis_estimator.web.schemas import Change
+from kis_estimator.web.ordering import READ_SEC
+from kis_estimator.web.schemas import NO_NUL, Change
 from kis_estimator.web.services import Needs, Services
 
 router = APIRouter(prefix="/v1/catalog", tags=["catalog"])
@@ -64,6 +65,7 @@ def list_items(
             max_length=100,
             description="Items that have every word: sku, brand, model, 4P, 75A, 100AF, size …",
             examples=["LS ELB 2P 20A"],
+            json_schema_extra=NO_NUL,
         ),
     ] = None,
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
@@ -120,7 +122,11 @@ def upsert_items(request: Request, caller: Admin, needs: Needs, given: ItemsGive
 
 
 @router.post(
-    "/import", summary="Import a price book", responses=_CHANGES, max_body_size=UPLOAD_LIMIT
+    "/import",
+    summary="Import a price book",
+    responses=_CHANGES,
+    max_body_size=UPLOAD_LIMIT,
+    dependencies=[Depends(each_field_once)],
 )
 def import_file(
     request: Request,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import quote
 from uuid import UUID
 
@@ -27,6 +27,8 @@ from kis_estimator.web.schemas import Document, DocumentList, ExportAccepted, Ki
 from kis_estimator.web.services import Needs, Services
 
 router = APIRouter(prefix="/v1", tags=["documents"])
+
+_MEDIA_TYPES = sorted({media_type(f"document.{kind}") for kind in get_args(Kind)})
 
 ExportKind = Literal["xlsx", "pdf", "svg", "dxf", "json"]
 
@@ -97,7 +99,9 @@ def export_documents(
     responses={
         200: {
             "description": "The file; its hash was checked.",
-            "content": {"application/octet-stream": {"schema": {"format": "binary"}}},
+            "content": {
+                kind: {"schema": {"type": "string", "format": "binary"}} for kind in _MEDIA_TYPES
+            },
         },
         **problems(403, 404, 422, 429, 503),
     },

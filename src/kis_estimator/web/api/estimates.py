@@ -28,6 +28,7 @@ from kis_estimator.web.events import Position, Stream
 from kis_estimator.web.limits import UPLOAD_LIMIT
 from kis_estimator.web.ordering import ORDER_BODY, read_order
 from kis_estimator.web.schemas import (
+    NO_NUL,
     Difference,
     EstimateList,
     EstimateResponse,
@@ -35,6 +36,7 @@ from kis_estimator.web.schemas import (
     Revisions,
 )
 from kis_estimator.web.services import Needs, Services
+from kis_estimator.web.stream_schemas import STREAM_EVENT
 
 router = APIRouter(prefix="/v1/estimate", tags=["estimates"])
 
@@ -57,7 +59,10 @@ Key = Annotated[
 ]
 Prefer = Annotated[
     str | None,
-    Header(description="`wait=N` answers when the estimate is done, within N seconds (≤ 50)."),
+    Header(
+        alias="Prefer",
+        description="`wait=N` answers when the estimate is done, within N seconds (≤ 50).",
+    ),
 ]
 _CREATED: dict[int | str, dict[str, Any]] = {
     201: {
@@ -66,6 +71,13 @@ _CREATED: dict[int | str, dict[str, Any]] = {
         "headers": {
             "Location": {"schema": {"type": "string"}, "description": "The estimate"},
             "Preference-Applied": {"schema": {"type": "string"}, "description": "wait=N"},
+        },
+        "links": {
+            "export": {
+                "operationId": "export_documents",
+                "requestBody": {"estimateId": "$response.body#/id", "kinds": ["pdf", "xlsx"]},
+                "description": "Pack documents for the customer as soon as it is completed.",
+            }
         },
     }
 }
@@ -97,8 +109,7 @@ class OrderCall:
 
     def _place(self, base_id: UUID | None) -> tuple[UUID, bytes]:
         call = orders.Call(self.key, trace_of(self.request))
-        with self.needs.database.tenant(self.caller.principal) as conn:
-            return orders.place(conn, self.order, call, base_id)
+        return orders.place(self.needs.database, self.caller.principal, self.order, call, base_id)
 
 
 def order_call(
@@ -164,10 +175,19 @@ class ListQuery(BaseModel):
             max_length=len(FILTERS),
             description=f"`field:value`, repeatable; fields: {', '.join(FILTERS)}.",
             examples=[["status:completed", "standing:current"]],
+            json_schema_extra={
+                "items": {"type": "string", "pattern": rf"^({'|'.join(FILTERS)}):[^\x00]*$"}
+            },
         ),
     ] = []
     q: Annotated[
-        str | None, Field(max_length=100, description="Searches number, customer and project.")
+        str | None,
+        Field(
+            max_length=100,
+            description="Searches number, customer and project.",
+            examples=["급식실"],
+            json_schema_extra=NO_NUL,
+        ),
     ] = None
 
 
@@ -196,8 +216,12 @@ def list_estimates(
     response_class=Response,
     responses={
         200: {
-            "description": "Server-sent events PROGRESS, GATE_RESULT, HEARTBEAT, ERROR, DONE.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "description": "Server-sent events PROGRESS, GATE_RESULT, HEARTBEAT, ERROR and DONE,"
+            " which is the last one. `data` is JSON of the schema of that event; the schema below"
+            " is that of one event.",
+            "content": {
+                "text/event-stream": {"schema": {"$ref": f"#/components/schemas/{STREAM_EVENT}"}}
+            },
         },
         204: {"description": "The client has everything already."},
         **problems(400, 401, 403, 404, 422, 429, 503),
@@ -207,7 +231,14 @@ async def stream_events(
     caller: Viewer,
     needs: Needs,
     estimate_id: Annotated[UUID, Query(alias="estimateId")],
-    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", max_length=40)] = None,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            alias="Last-Event-ID",
+            description="The `id` of the last event that the client has: go on after it",
+            json_schema_extra={"pattern": "^[0-9]{0,19}$"},
+        ),
+    ] = None,
 ) -> Response:
     """Stream what happens to an estimate, from the beginning or after `Last-Event-ID`."""
     position = Position.of_last_id(last_event_id)

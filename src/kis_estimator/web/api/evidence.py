@@ -16,8 +16,9 @@ from kis_estimator.evidence.envelope import Verifier
 from kis_estimator.evidence.pack import Limits
 from kis_estimator.web.access import Viewer
 from kis_estimator.web.errors import caller_locale, problems
+from kis_estimator.web.forms import FORM, form_of
 from kis_estimator.web.limits import UPLOAD_LIMIT
-from kis_estimator.web.ordering import FORM, READ_SEC, media_type, refuse_unknown
+from kis_estimator.web.ordering import READ_SEC
 from kis_estimator.web.schemas import Verification
 from kis_estimator.web.services import Needs
 
@@ -60,10 +61,7 @@ _BODY: dict[str, Any] = {
 )
 async def verify_pack(request: Request, _caller: Viewer, needs: Needs) -> Response:
     """Check every hash of a pack, and its signature where this installation signs."""
-    if media_type(request) != FORM:
-        raise KisError.of("MEDIA_TYPE", expected=[FORM])
-    async with request.form(max_files=1, max_fields=1, max_part_size=UPLOAD_LIMIT) as form:
-        refuse_unknown(form, frozenset({"file"}))
+    async with form_of(request, frozenset({"file"}), UPLOAD_LIMIT) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise KisError.of("PACK_MISSING")

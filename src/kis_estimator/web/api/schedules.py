@@ -9,13 +9,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from kis_estimator import intake, service
-from kis_estimator.errors import KisError, Locale
+from kis_estimator.errors import Locale
 from kis_estimator.evidence import pretty
 from kis_estimator.web.access import Viewer
 from kis_estimator.web.auth import Caller
 from kis_estimator.web.errors import caller_locale, problems
+from kis_estimator.web.forms import FORM, form_of, schedule_of
 from kis_estimator.web.limits import UPLOAD_LIMIT
-from kis_estimator.web.ordering import FORM, READ_SEC, media_type, refuse_unknown, schedule_of
+from kis_estimator.web.ordering import READ_SEC, form_schema
 from kis_estimator.web.schemas import ValidationResponse
 from kis_estimator.web.services import Needs, Services
 
@@ -23,22 +24,7 @@ router = APIRouter(prefix="/v1", tags=["schedules"])
 
 _FIELDS = frozenset({"file", "text"})
 _BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            FORM: {
-                "schema": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "description": "Either `file` or `text`.",
-                    "properties": {
-                        "file": {"type": "string", "format": "binary"},
-                        "text": {"type": "string", "minLength": 1},
-                    },
-                }
-            }
-        },
-    }
+    "requestBody": {"required": True, "content": {FORM: {"schema": form_schema({})}}}
 }
 
 
@@ -55,11 +41,7 @@ _BODY: dict[str, Any] = {
 )
 async def validate_schedule(request: Request, caller: Viewer, needs: Needs) -> Response:
     """Read a schedule of any kind and report panels, warnings, errors and skipped rows."""
-    if media_type(request) != FORM:
-        raise KisError.of("MEDIA_TYPE", expected=[FORM])
-    limit = service.MAX_INPUT
-    async with request.form(max_files=1, max_fields=len(_FIELDS), max_part_size=limit) as form:
-        refuse_unknown(form, _FIELDS)
+    async with form_of(request, _FIELDS, service.MAX_INPUT) as form:
         name, content = await schedule_of(form)
     locale = caller_locale(request.scope)
     found = await run_in_threadpool(_validate, needs, caller, (content, name), locale)
