@@ -54,9 +54,8 @@ def service_suite(_root: Path, spread: Spread) -> dict[str, Any]:
 
 def soak_suite(_root: Path, spread: Spread) -> dict[str, Any]:
     """Ten minutes of steady load: errors, and memory from the first estimates to the last."""
-    with tempfile.TemporaryDirectory() as folder:
-        with served(Path(folder) / "home") as service:
-            return asyncio.run(_soak(service, spread))
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder) / "home") as service:
+        return asyncio.run(_soak(service, spread))
 
 
 def _starts(home: Path) -> tuple[float, list[float]]:

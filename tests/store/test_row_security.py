@@ -191,7 +191,8 @@ def test_a_quote_is_made_with_a_price_book_that_its_caller_may_read(filled: Data
         "status": "pending", "attempt": 0, "last_event": 1, "created_by": str(person.user_id),
         "created_at": "2026-01-31T00:00:00Z", "updated_at": "2026-01-31T00:00:00Z",
     }  # fmt: skip
-    insert = "insert into estimator.quotes select * from jsonb_populate_record(null::estimator.quotes, %s)"
+    record = "jsonb_populate_record(null::estimator.quotes, %s)"
+    insert = sql.SQL("insert into estimator.quotes select * from {}").format(sql.SQL(record))
     book = {"catalog_version": str(theirs["id"])}
     with refused(), filled.tenant(person) as conn:
         conn.execute(insert, [Jsonb(fresh | book)])
