@@ -22,7 +22,7 @@ from kis_estimator import service
 from kis_estimator.assembly import Addresses, local_principal, prepare_database, reached
 from kis_estimator.documents.supplier import placeholder_bytes
 from kis_estimator.evidence import Inputs, RunOptions
-from kis_estimator.service.orders import Call, Order, OrderOptions, place, read_schedule, timestamp
+from kis_estimator.service.orders import Call, Order, Sent, place, read_schedule, timestamp
 from kis_estimator.service.pricebook import PriceBooks
 from kis_estimator.settings import Settings, read_settings
 from kis_estimator.store.db import Database
@@ -85,15 +85,11 @@ class Site:
 
     def order(self, panels: int) -> UUID:
         """Order an estimate as the local administrator."""
-        options = OrderOptions()
-        content = schedule(panels)
         principal = local_principal(self.settings.home, "admin")
         with self.database.tenant(principal) as conn:
             book = PriceBooks(self.engine).in_force(conn)
-        request = read_schedule("a.json", content, options, book.engine.vocabulary)
-        order = Order(
-            filename="a.json", content=content, options=options, request=request, book=book
-        )
+        sent = Sent("a.json", schedule(panels))
+        order = Order(sent, read_schedule(sent, book.engine.vocabulary), book)
         return place(self.database, principal, order, Call())[0]
 
     def rows(self, query: str, *values: object) -> list[dict[str, Any]]:

@@ -31,11 +31,8 @@ def book(db: Database, principal: Principal) -> PriceBook:
 
 
 def order_of(book: PriceBook, content: bytes = REQUEST) -> orders.Order:
-    options = orders.OrderOptions()
-    request = orders.read_schedule("request.json", content, options, book.engine.vocabulary)
-    return orders.Order(
-        filename="request.json", content=content, options=options, request=request, book=book
-    )
+    sent = orders.Sent("request.json", content)
+    return orders.Order(sent, orders.read_schedule(sent, book.engine.vocabulary), book)
 
 
 def ordered(

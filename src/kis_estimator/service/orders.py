@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,7 +17,7 @@ from kis_estimator.service.clock import today
 from kis_estimator.service.pricebook import PriceBook
 from kis_estimator.store import estimates
 from kis_estimator.store.db import Database, Principal
-from kis_estimator.store.sql import Row
+from kis_estimator.store.sql import Conn, Row
 
 API = "/v1/estimate"
 
@@ -34,29 +34,34 @@ class OrderOptions:
     accept_proposed_main: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """A schedule that could be read, with the price book it was read with."""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A schedule as a caller sent it, not read yet."""
 
     filename: str
     content: bytes
-    options: OrderOptions
+    options: OrderOptions = field(default_factory=OrderOptions)
+
+    def sha256(self, base_id: UUID | None) -> str:
+        """Return the hash by which equal orders, or revisions of one quote, are known."""
+        options = {**asdict(self.options), "filename": self.filename, "base": str(base_id)}
+        return sha256(pretty(options) + self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A schedule that could be read, with the price book it was read with."""
+
+    sent: Sent
     request: EstimateRequest
     book: PriceBook
 
-    @property
-    def sha256(self) -> str:
-        """Return the hash by which equal orders are known."""
-        options = pretty({**asdict(self.options), "filename": self.filename})
-        return sha256(options + self.content)
 
-
-def read_schedule(
-    filename: str, content: bytes, options: OrderOptions, vocabulary: intake.Vocabulary
-) -> EstimateRequest:
+def read_schedule(sent: Sent, vocabulary: intake.Vocabulary) -> EstimateRequest:
     """Return the request of a schedule. Raises everything that the schedule has wrong."""
+    options = sent.options
     reading = intake.read(
-        content, filename, vocabulary, options.reading_locale, brand=options.brand
+        sent.content, sent.filename, vocabulary, options.reading_locale, brand=options.brand
     )
     if reading.errors or reading.request is None:
         raise KisError(*reading.errors)
@@ -69,6 +74,19 @@ class Call:
 
     key: str | None = None
     trace_id: str | None = None
+
+
+def earlier_answer(
+    conn: Conn, sent: Sent, call: Call, base_id: UUID | None = None
+) -> tuple[UUID, bytes] | None:
+    """Return what the same call was answered before, whatever has changed since.
+
+    Raises IDEMPOTENCY_CONFLICT where the key was used for another order.
+    """
+    if call.key is None:
+        return None
+    earlier = estimates.used_key(conn, call.key, sent.sha256(base_id))
+    return None if earlier is None else (earlier, first_answer(estimates.quote(conn, earlier)))
 
 
 def place(
@@ -86,10 +104,11 @@ def place(
             estimates.ensure_caller(conn)
     with database.tenant(principal) as conn:
         if call.key is not None:
-            request_sha = sha256(f"{base_id} {order.sha256}".encode())
-            earlier = estimates.claim_key(conn, call.key, request_sha, quote_id)
-            if earlier is not None:
-                return earlier, first_answer(estimates.quote(conn, earlier))
+            sha = order.sent.sha256(base_id)
+            if not estimates.claim_key(conn, call.key, sha, quote_id):
+                earlier = earlier_answer(conn, order.sent, call, base_id)
+                if earlier is not None:
+                    return earlier
         if base_id is None:
             number = estimates.take_number(database, principal, day, quote_id, call.trace_id)
             revision = 1
@@ -115,7 +134,7 @@ def place(
 def _new_quote(
     order: Order, quote_id: UUID, day: date, identity: tuple[str, int, UUID | None]
 ) -> estimates.NewQuote:
-    request, options = order.request, order.options
+    request, options = order.request, order.sent.options
     number, revision, revised_from = identity
     customer = dict(plain(request.customer))
     if options.customer is not None:
@@ -131,8 +150,8 @@ def _new_quote(
         project=request.project if options.project is None else options.project,
         locale=locale,
         catalog_version=order.book.version_id,
-        filename=order.filename,
-        content=order.content,
+        filename=order.sent.filename,
+        content=order.sent.content,
         options=asdict(options),
         first_event={"stage": "enclosure", "progress": 0, "message": say("RUN_QUEUED", locale)},
     )

@@ -104,17 +104,23 @@ def ensure_caller(conn: Conn) -> None:
     queries().ensure_caller(conn)
 
 
-def claim_key(conn: Conn, key: str, request_sha: str, quote_id: UUID) -> UUID | None:
-    """Take an idempotency key for a quote; return the quote that the same request had before.
+def claim_key(conn: Conn, key: str, request_sha: str, quote_id: UUID) -> bool:
+    """Take an idempotency key for a quote; return whether nobody had it.
 
-    Waits while another transaction takes the same key. Raises IDEMPOTENCY_CONFLICT where the key
-    belongs to another request.
+    Waits while another transaction takes the same key.
     """
-    if queries().claim_key(conn, key=key, request_sha=request_sha, quote_id=quote_id):
-        return None
+    taken = queries().claim_key(conn, key=key, request_sha=request_sha, quote_id=quote_id)
+    return taken is not None
+
+
+def used_key(conn: Conn, key: str, request_sha: str) -> UUID | None:
+    """Return the quote that the same request had before; None where the key is free.
+
+    Raises IDEMPOTENCY_CONFLICT where the key belongs to another request.
+    """
     used = queries().used_key(conn, key=key)
-    if used is None:  # forgotten in between, after its seven days
-        return claim_key(conn, key, request_sha, quote_id)
+    if used is None:
+        return None
     if used["request_sha"] != request_sha:
         raise KisError.of("IDEMPOTENCY_CONFLICT", key=key)
     return UUID(str(used["quote_id"]))

@@ -6,23 +6,22 @@ from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
 from fastapi import Query, Request
-from fastapi.concurrency import run_in_threadpool
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData
 
 from kis_estimator.errors import KisError, Locale
 from kis_estimator.intake.request import Text
 from kis_estimator.service import MAX_INPUT
-from kis_estimator.service.orders import Order, OrderOptions, read_schedule
-from kis_estimator.service.pricebook import PriceBook
+from kis_estimator.service.orders import Order, OrderOptions, Sent, read_schedule
 from kis_estimator.web.access import Estimator
 from kis_estimator.web.auth import Caller
 from kis_estimator.web.errors import caller_locale
 from kis_estimator.web.forms import FORM, REQUEST_FILE, form_of, media_type, schedule_of
 from kis_estimator.web.limits import JSON_TYPE
-from kis_estimator.web.services import Needs, Services
+from kis_estimator.web.services import Services
 
 READ_SEC = 30.0
+_MOST_JSON = 4 * 2**20  # ten thousand rows take half of it
 
 _LINE: TypeAdapter[str] = TypeAdapter(Text)
 
@@ -74,8 +73,7 @@ ORDER_BODY: dict[str, Any] = {
 
 async def read_order(
     request: Request,
-    caller: Estimator,
-    needs: Needs,
+    _caller: Estimator,
     *,
     accept_proposed_main: Annotated[
         bool,
@@ -84,46 +82,35 @@ async def read_order(
             description="Take the proposed main breaker for a panel that names none.",
         ),
     ] = False,
-) -> Order:
-    """Return what is ordered. Raises MEDIA_TYPE and everything that it has wrong."""
-    sent = media_type(request)
-    if JSON_TYPE.fullmatch(sent):
-        body = await request.body()
-        options = OrderOptions(accept_proposed_main=accept_proposed_main)
-        return await run_in_threadpool(_of_json, needs, caller, body, options)
-    if sent != FORM:
+) -> Sent:
+    """Return what is sent. Raises MEDIA_TYPE, BODY_TOO_LARGE, or what the form has wrong."""
+    kind = media_type(request)
+    if JSON_TYPE.fullmatch(kind):
+        body = await request.body() or b" "  # which is no JSON either, and says so
+        if len(body) > _MOST_JSON:
+            raise KisError.of("BODY_TOO_LARGE", limit=f"{_MOST_JSON / 2**20:g}")
+        return Sent(REQUEST_FILE, body, OrderOptions(accept_proposed_main=accept_proposed_main))
+    if kind != FORM:
         raise KisError.of("MEDIA_TYPE", expected=["application/json", FORM])
     async with form_of(request, _FIELDS, MAX_INPUT) as form:
         name, content = await schedule_of(form)
-        options = _options(form, request, accept=accept_proposed_main)
-    return await run_in_threadpool(_of_file, needs, caller, (name, content), options)
+        return Sent(name, content, _options(form, request, accept=accept_proposed_main))
 
 
-def _of_json(needs: Services, caller: Caller, body: bytes, options: OrderOptions) -> Order:
-    """Read a request in place: JSON of this size takes milliseconds."""
-    book = _book(needs, caller)
-    vocabulary = book.engine.vocabulary
-    request = read_schedule(REQUEST_FILE, body or b" ", options, vocabulary)
-    return Order(filename=REQUEST_FILE, content=body, options=options, request=request, book=book)
+def order_of(needs: Services, caller: Caller, sent: Sent) -> Order:
+    """Return an order of what was sent. Raises everything that it has wrong.
 
-
-def _of_file(
-    needs: Services, caller: Caller, file: tuple[str, bytes], options: OrderOptions
-) -> Order:
-    """Read a stranger's file in a child process."""
-    book = _book(needs, caller)
-    if options.brand is not None and options.brand not in book.engine.catalog.brands:
-        known = book.engine.catalog.brands
-        raise KisError.of("UNKNOWN_BRAND", brand=options.brand, known=known)
-    call = (*file, options, book.engine.vocabulary)
-    request = needs.readers.result(read_schedule, call, READ_SEC)
-    name, content = file
-    return Order(filename=name, content=content, options=options, request=request, book=book)
-
-
-def _book(needs: Services, caller: Caller) -> PriceBook:
+    JSON of this size takes milliseconds; a stranger's file is read in a child process.
+    """
     with needs.database.tenant(caller.principal) as conn:
-        return needs.books.in_force(conn)
+        book = needs.books.in_force(conn)
+    catalog, brand = book.engine.catalog, sent.options.brand
+    if brand is not None and brand not in catalog.brands:
+        raise KisError.of("UNKNOWN_BRAND", brand=brand, known=catalog.brands)
+    call = (sent, book.engine.vocabulary)
+    if sent.filename == REQUEST_FILE and len(sent.content) <= _MOST_JSON:
+        return Order(sent, read_schedule(*call), book)
+    return Order(sent, needs.readers.result(read_schedule, call, READ_SEC), book)
 
 
 # ---------------------------------------------------------------- what was sent

@@ -16,7 +16,7 @@ from sse_starlette import EventSourceResponse
 from kis_estimator.errors import KisError
 from kis_estimator.service import orders
 from kis_estimator.service.comparison import difference
-from kis_estimator.service.orders import Order
+from kis_estimator.service.orders import Sent
 from kis_estimator.store import estimates
 from kis_estimator.store.blobs import blob_key
 from kis_estimator.store.listing import FILTERS, PageWish, page_of_quotes
@@ -26,7 +26,7 @@ from kis_estimator.web.auth import Caller
 from kis_estimator.web.errors import problems
 from kis_estimator.web.events import Position, Stream
 from kis_estimator.web.limits import UPLOAD_LIMIT
-from kis_estimator.web.ordering import ORDER_BODY, read_order
+from kis_estimator.web.ordering import ORDER_BODY, order_of, read_order
 from kis_estimator.web.schemas import (
     NO_NUL,
     Difference,
@@ -90,7 +90,7 @@ class OrderCall:
     request: Request
     caller: Caller
     needs: Services
-    order: Order
+    sent: Sent
     key: str | None
     prefer: str | None
 
@@ -109,19 +109,26 @@ class OrderCall:
 
     def _place(self, base_id: UUID | None) -> tuple[UUID, bytes]:
         call = orders.Call(self.key, trace_of(self.request))
-        return orders.place(self.needs.database, self.caller.principal, self.order, call, base_id)
+        database, principal = self.needs.database, self.caller.principal
+        if call.key is not None:
+            with database.tenant(principal) as conn:
+                earlier = orders.earlier_answer(conn, self.sent, call, base_id)
+            if earlier is not None:
+                return earlier
+        order = order_of(self.needs, self.caller, self.sent)
+        return orders.place(database, principal, order, call, base_id)
 
 
-def order_call(
+async def order_call(
     request: Request,
     caller: Estimator,
     needs: Needs,
-    order: Annotated[Order, Depends(read_order)],
+    sent: Annotated[Sent, Depends(read_order)],
     key: Key = None,
     prefer: Prefer = None,
 ) -> OrderCall:
     """Return an order as it was called for."""
-    return OrderCall(request, caller, needs, order, key, prefer)
+    return OrderCall(request, caller, needs, sent, key, prefer)
 
 
 Called = Annotated[OrderCall, Depends(order_call)]
