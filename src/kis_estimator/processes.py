@@ -28,6 +28,7 @@ def run_api(settings: Settings, listener: socket.socket, *, supervised: bool) ->
     from kis_estimator.web.app import create_app  # noqa: PLC0415 - as above
 
     configure_logs(sys.stderr, debug=settings.debug)
+    _forget_secrets()
     _exit_on_signals()  # the server takes a signal, and raises it again when it has drained
     if supervised:
         _when_supervisor_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -55,6 +56,7 @@ def run_worker(
 ) -> None:
     """Do jobs until SIGTERM or SIGINT; then end what is under way, within the time to drain."""
     configure_logs(sys.stderr, debug=settings.debug)
+    _forget_secrets()
     _exit_on_signals()
     with (
         reached(settings) as addresses,
@@ -73,6 +75,12 @@ def run_worker(
             await work(shop, line, processes, stop, pace)
 
         asyncio.run(run())
+
+
+def _forget_secrets() -> None:
+    """Leave no secret in the environment that children inherit, who open what strangers send."""
+    for name in [name for name in os.environ if name.startswith("SUPABASE_")]:
+        del os.environ[name]
 
 
 def cores() -> int:

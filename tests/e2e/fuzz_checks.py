@@ -1,4 +1,4 @@
-"""A check of our own for the fuzzer; `schemathesis.toml` loads it."""
+"""Checks of our own for the fuzzer; `schemathesis.toml` loads them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,19 @@ _WHOLE_WITH_FRACTION = re.compile(r"\d\.0\b|\de[+-]?\d", re.IGNORECASE)
 # A schema can count neither digits nor what a source's rows have to do with each other.
 _MEANING = frozenset({"FIELD_DIGITS", "FIELD_SOURCE_ROWS"})
 _ABOUT_SHAPE = ("FIELD_", "JSON_", "BODY_UNREADABLE", "MEDIA_TYPE")
+
+
+@schemathesis.hook
+def filter_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bool:
+    """Leave out a form with an empty list: it becomes no part, and what is sent is another form.
+
+    An unknown field, for one, would not be there, and nobody could refuse it.
+    """
+    del context
+    body = case.body
+    if case.media_type == "multipart/form-data" and isinstance(body, dict):
+        return [] not in body.values()
+    return True
 
 
 @schemathesis.check

@@ -12,14 +12,29 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from kis_estimator.errors import KisError, Notice, shown
 from kis_estimator.intake.characters import cleaned
+from kis_estimator.web.limits import UPLOAD_LIMIT
 
 FORM = "multipart/form-data"
 REQUEST_FILE = "request.json"
 TEXT_FILE = "-"
 
 
+class _RefusedError(MultiPartException):
+    """Ends the framework's parser, which closes its files, with a refusal of ours."""
+
+    def __init__(self, refusal: KisError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
 class _Parser(MultiPartParser):
     """The framework's parser, which would read a text that is no UTF-8 as Latin-1."""
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        part, limit = self._current_part, self.max_part_size
+        if part.file is None and len(part.data) + end - start > limit:
+            raise _RefusedError(KisError.of("BODY_TOO_LARGE", limit=f"{limit / 2**20:g}"))
+        super().on_part_data(data, start, end)
 
     def on_part_end(self) -> None:
         part = self._current_part
@@ -27,15 +42,17 @@ class _Parser(MultiPartParser):
             try:
                 part.data.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise KisError.of("FIELD_TEXT", field=shown(part.field_name)) from error
+                field = shown(part.field_name)[:200]
+                raise _RefusedError(KisError.of("FIELD_TEXT", field=field)) from error
         super().on_part_end()
 
 
 @asynccontextmanager
-async def form_of(request: Request, known: frozenset[str], limit: int) -> AsyncIterator[FormData]:
-    """Lend the form of a request; a text in it has at most `limit` bytes.
+async def form_of(request: Request, known: frozenset[str]) -> AsyncIterator[FormData]:
+    """Lend the form of a request; a text in it may be as long as the body.
 
-    Raises BODY_UNREADABLE for what is no form, FIELD_UNKNOWN, FIELD_TWICE or FIELD_TEXT.
+    Raises BODY_UNREADABLE for what is no form, FIELD_UNKNOWN, FIELD_TWICE, FIELD_TEXT, or
+    BODY_TOO_LARGE for a text over the limit.
     """
     if media_type(request) != FORM:
         raise KisError.of("MEDIA_TYPE", expected=[FORM])
@@ -44,10 +61,12 @@ async def form_of(request: Request, known: frozenset[str], limit: int) -> AsyncI
         request.stream(),
         max_files=1,
         max_fields=len(known),
-        max_part_size=limit,
+        max_part_size=UPLOAD_LIMIT,
     )
     try:
         form = await parser.parse()
+    except _RefusedError as error:
+        raise error.refusal from error
     except MultiPartException as error:
         raise KisError.of("BODY_UNREADABLE") from error
     try:

@@ -11,7 +11,6 @@ from starlette.datastructures import FormData
 
 from kis_estimator.errors import KisError, Locale
 from kis_estimator.intake.request import Text
-from kis_estimator.service import MAX_INPUT
 from kis_estimator.service.orders import Order, OrderOptions, Sent, read_schedule
 from kis_estimator.web.access import Estimator
 from kis_estimator.web.auth import Caller
@@ -92,7 +91,7 @@ async def read_order(
         return Sent(REQUEST_FILE, body, OrderOptions(accept_proposed_main=accept_proposed_main))
     if kind != FORM:
         raise KisError.of("MEDIA_TYPE", expected=["application/json", FORM])
-    async with form_of(request, _FIELDS, MAX_INPUT) as form:
+    async with form_of(request, _FIELDS) as form:
         name, content = await schedule_of(form)
         return Sent(name, content, _options(form, request, accept=accept_proposed_main))
 

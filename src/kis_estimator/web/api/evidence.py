@@ -61,7 +61,7 @@ _BODY: dict[str, Any] = {
 )
 async def verify_pack(request: Request, _caller: Viewer, needs: Needs) -> Response:
     """Check every hash of a pack, and its signature where this installation signs."""
-    async with form_of(request, frozenset({"file"}), UPLOAD_LIMIT) as form:
+    async with form_of(request, frozenset({"file"})) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise KisError.of("PACK_MISSING")

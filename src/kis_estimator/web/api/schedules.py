@@ -41,7 +41,7 @@ _BODY: dict[str, Any] = {
 )
 async def validate_schedule(request: Request, caller: Viewer, needs: Needs) -> Response:
     """Read a schedule of any kind and report panels, warnings, errors and skipped rows."""
-    async with form_of(request, _FIELDS, service.MAX_INPUT) as form:
+    async with form_of(request, _FIELDS) as form:
         name, content = await schedule_of(form)
     locale = caller_locale(request.scope)
     found = await run_in_threadpool(_validate, needs, caller, (content, name), locale)
