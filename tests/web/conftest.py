@@ -28,7 +28,7 @@ from kis_estimator.web.access import Admin, Estimator, Viewer
 from kis_estimator.web.app import create_app
 from kis_estimator.web.auth import Authenticator, mint_token
 from kis_estimator.web.events import EventWatch
-from kis_estimator.web.limits import UPLOAD_LIMIT
+from kis_estimator.web.forms import UPLOAD_LIMIT
 from kis_estimator.web.services import Services
 
 SECRET = secrets.token_bytes(32)

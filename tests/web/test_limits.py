@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kis_estimator.web.limits import MAX_DEPTH, UPLOAD_LIMIT, depth
+from kis_estimator.web.forms import UPLOAD_LIMIT
+from kis_estimator.web.limits import MAX_DEPTH, depth
 
 from .conftest import MakeWeb, Web, bearer
 

@@ -23,9 +23,6 @@ from kis_estimator.errors import KisError
 from kis_estimator.web.auth import Authenticator, Caller
 from kis_estimator.web.forms import media_type, refuse_twice
 
-UPLOAD_LIMIT = 20 * 2**20 + 64 * 2**10
-"""`max_body_size` of a route that takes a file: 20 MiB, and what multipart adds."""
-
 MAX_DEPTH = 64
 REQUEST_SEC = 60.0
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})

@@ -39,8 +39,7 @@ from kis_estimator.web.catalog_schemas import (
     VersionList,
 )
 from kis_estimator.web.errors import problems
-from kis_estimator.web.forms import FORM, each_field_once
-from kis_estimator.web.limits import UPLOAD_LIMIT
+from kis_estimator.web.forms import FORM, UPLOAD_LIMIT, each_field_once
 from kis_estimator.web.ordering import READ_SEC
 from kis_estimator.web.schemas import NO_NUL, Change
 from kis_estimator.web.services import Needs, Services

@@ -25,7 +25,7 @@ from kis_estimator.web.access import Estimator, Viewer
 from kis_estimator.web.auth import Caller
 from kis_estimator.web.errors import problems
 from kis_estimator.web.events import Position, Stream
-from kis_estimator.web.limits import UPLOAD_LIMIT
+from kis_estimator.web.forms import UPLOAD_LIMIT
 from kis_estimator.web.ordering import ORDER_BODY, order_of, read_order
 from kis_estimator.web.schemas import (
     NO_NUL,

@@ -16,8 +16,7 @@ from kis_estimator.evidence.envelope import Verifier
 from kis_estimator.evidence.pack import Limits
 from kis_estimator.web.access import Viewer
 from kis_estimator.web.errors import caller_locale, problems
-from kis_estimator.web.forms import FORM, form_of
-from kis_estimator.web.limits import UPLOAD_LIMIT
+from kis_estimator.web.forms import FORM, UPLOAD_LIMIT, form_of
 from kis_estimator.web.ordering import READ_SEC
 from kis_estimator.web.schemas import Verification
 from kis_estimator.web.services import Needs

@@ -14,8 +14,7 @@ from kis_estimator.evidence import pretty
 from kis_estimator.web.access import Viewer
 from kis_estimator.web.auth import Caller
 from kis_estimator.web.errors import caller_locale, problems
-from kis_estimator.web.forms import FORM, form_of, schedule_of
-from kis_estimator.web.limits import UPLOAD_LIMIT
+from kis_estimator.web.forms import FORM, UPLOAD_LIMIT, form_of, schedule_of
 from kis_estimator.web.ordering import READ_SEC, form_schema
 from kis_estimator.web.schemas import ValidationResponse
 from kis_estimator.web.services import Needs, Services
