@@ -26,6 +26,7 @@ def run_api(settings: Settings, listener: socket.socket, *, supervised: bool) ->
     import uvicorn  # noqa: PLC0415 - a worker needs no server
 
     from kis_estimator.web.app import create_app  # noqa: PLC0415 - as above
+    from kis_estimator.web.protocol import Protocol  # noqa: PLC0415 - as above
 
     configure_logs(sys.stderr, debug=settings.debug)
     _forget_secrets()
@@ -36,7 +37,7 @@ def run_api(settings: Settings, listener: socket.socket, *, supervised: bool) ->
         config = uvicorn.Config(
             create_app(settings, services),
             loop="uvloop",
-            http="httptools",
+            http=Protocol,
             log_config=None,
             access_log=False,
             server_header=False,

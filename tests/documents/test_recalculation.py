@@ -1,18 +1,23 @@
 """The format stage counts and names whatever is wrong with a finished workbook."""
 
+import io
+import json
 import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 
 import pytest
+import xlsxwriter
+from tests import runs
 from tests.documents import office, samples
 
 from kis_estimator.documents.ooxml.contents import Contents, WrittenWorkbook
-from kis_estimator.documents.recalculation import FormatReport, check_workbook
+from kis_estimator.documents.recalculation import FormatReport, check_workbook, recalculate
 from kis_estimator.documents.sheet import build_quotation
 from kis_estimator.documents.xlsx import write_workbook
 from kis_estimator.engine.model import Customer, PricingTerms
+from kis_estimator.errors import KisError
 
 SUPPLY = "<f>KIS_LinesSum+KIS_Discount+KIS_Rounding</f>"
 STORED = f"{SUPPLY}<v>3413000</v>"
@@ -213,3 +218,18 @@ def test_empty_contents() -> None:
     written = write_workbook(build_quotation(result, samples.header()))
     report = check_workbook(written.data, Contents({}, {}))
     assert {n.code for n in report.problems} == {"FORMULA_ADDED"}
+
+
+def test_a_panel_of_a_main_alone_adds_up() -> None:
+    main = {"role": "main", "category": "MCCB", "poles": 4, "ratedCurrentA": 75, "frameAf": 100}
+    request = {"customer": {"name": "한빛"}, "panels": [{"name": "LP-1", "breakers": [main]}]}
+    run = runs.estimate(runs.inputs(json.dumps(request).encode(), "request.json"))
+    assert run.response["gatesPassed"] is True
+
+
+def test_a_workbook_that_runs_in_a_circle_is_told() -> None:
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out) as book:
+        book.add_worksheet("A").write_formula(4, 0, "=ROUND(SUM(A5:A4),1)")
+    with pytest.raises(KisError, match="WORKBOOK_NOT_CALCULATED"):
+        recalculate(out.getvalue(), [("A", "A5")])

@@ -102,7 +102,7 @@ def recalculate(
         if today is not None:
             book.set_deterministic_clock(dt.datetime.combine(today, dt.time(12), dt.UTC))
         book.evaluate_all()
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, formualizer.ExcelEvaluationError) as error:
         raise KisError.of("WORKBOOK_NOT_CALCULATED", reason=str(error)) from error
     results = {}
     for sheet, name in places:

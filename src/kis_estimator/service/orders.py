@@ -20,6 +20,9 @@ from kis_estimator.store.db import Database, Principal
 from kis_estimator.store.sql import Conn, Row
 
 API = "/v1/estimate"
+REQUEST_FILE = "request.json"
+MOST_JSON = 4 * 2**20
+"""Bytes of an order as JSON; ten thousand rows take half of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,11 @@ class Sent:
     filename: str
     content: bytes
     options: OrderOptions = field(default_factory=OrderOptions)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it is a request as JSON, which is read in milliseconds."""
+        return self.filename == REQUEST_FILE and len(self.content) <= MOST_JSON
 
     def sha256(self, base_id: UUID | None) -> str:
         """Return the hash by which equal orders, or revisions of one quote, are known."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from anyio import to_thread
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -25,6 +26,7 @@ from kis_estimator.web.errors import (
 )
 from kis_estimator.web.limits import (
     REQUEST_SEC,
+    THREADS,
     Admission,
     require_media_type,
     require_single_values,
@@ -99,6 +101,7 @@ def routed(**layers: Any) -> FastAPI:  # noqa: ANN401 - the framework's own para
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Make the contract before the first request, and run the hooks as long as requests."""
     openapi.openapi_yaml(app)
+    to_thread.current_default_thread_limiter().total_tokens = THREADS
     services: Services = app.state.services
     async with AsyncExitStack() as stack:
         stack.callback(tracing.stop_tracing)

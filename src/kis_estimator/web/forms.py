@@ -12,9 +12,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from kis_estimator.errors import KisError, Notice, shown
 from kis_estimator.intake.characters import cleaned
+from kis_estimator.service.orders import REQUEST_FILE
 
 FORM = "multipart/form-data"
-REQUEST_FILE = "request.json"
 TEXT_FILE = "-"
 UPLOAD_LIMIT = 20 * 2**20 + 64 * 2**10
 """`max_body_size` of a route that takes a file: 20 MiB, and what multipart adds."""

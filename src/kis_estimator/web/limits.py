@@ -28,6 +28,10 @@ REQUEST_SEC = 60.0
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})
 """What probes ask, often and from one address."""
 
+THREADS = 8
+"""Requests that are worked on at a time; with more, threads only wait for the interpreter."""
+READING = CapacityLimiter(8)
+"""Whoever waits for a child that reads an upload waits in a thread of these, not of those."""
 _KEY_WAITERS = 4
 JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json", re.IGNORECASE)
 _REPEATABLE = frozenset({"filter"})

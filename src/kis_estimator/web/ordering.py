@@ -11,16 +11,22 @@ from starlette.datastructures import FormData
 
 from kis_estimator.errors import KisError, Locale
 from kis_estimator.intake.request import Text
-from kis_estimator.service.orders import Order, OrderOptions, Sent, read_schedule
+from kis_estimator.service.orders import (
+    MOST_JSON,
+    REQUEST_FILE,
+    Order,
+    OrderOptions,
+    Sent,
+    read_schedule,
+)
 from kis_estimator.web.access import Estimator
 from kis_estimator.web.auth import Caller
 from kis_estimator.web.errors import caller_locale
-from kis_estimator.web.forms import FORM, REQUEST_FILE, form_of, media_type, schedule_of
+from kis_estimator.web.forms import FORM, form_of, media_type, schedule_of
 from kis_estimator.web.limits import JSON_TYPE
 from kis_estimator.web.services import Services
 
 READ_SEC = 30.0
-_MOST_JSON = 4 * 2**20  # ten thousand rows take half of it
 
 _LINE: TypeAdapter[str] = TypeAdapter(Text)
 
@@ -86,8 +92,8 @@ async def read_order(
     kind = media_type(request)
     if JSON_TYPE.fullmatch(kind):
         body = await request.body() or b" "  # which is no JSON either, and says so
-        if len(body) > _MOST_JSON:
-            raise KisError.of("BODY_TOO_LARGE", limit=f"{_MOST_JSON / 2**20:g}")
+        if len(body) > MOST_JSON:
+            raise KisError.of("BODY_TOO_LARGE", limit=f"{MOST_JSON / 2**20:g}")
         return Sent(REQUEST_FILE, body, OrderOptions(accept_proposed_main=accept_proposed_main))
     if kind != FORM:
         raise KisError.of("MEDIA_TYPE", expected=["application/json", FORM])
@@ -107,7 +113,7 @@ def order_of(needs: Services, caller: Caller, sent: Sent) -> Order:
     if brand is not None and brand not in catalog.brands:
         raise KisError.of("UNKNOWN_BRAND", brand=brand, known=catalog.brands)
     call = (sent, book.engine.vocabulary)
-    if sent.filename == REQUEST_FILE and len(sent.content) <= _MOST_JSON:
+    if sent.in_place:
         return Order(sent, read_schedule(*call), book)
     return Order(sent, needs.readers.result(read_schedule, call, READ_SEC), book)
 

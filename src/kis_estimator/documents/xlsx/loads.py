@@ -100,9 +100,10 @@ def _write_sums(book: Book, sheet: Worksheet, row: int, first: int, loads: LoadS
         if loads.single_phase and column != _R:
             sheet.write_blank(row, column, None, style)
             continue
-        cells = xl_range(first, column, row - 1, column)
+        # A panel of a main alone has no rows to add up.
+        cells = f"SUM({xl_range(first, column, row - 1, column)})" if loads.rows else "0"
         # Loads are multiples of 0.1 A, whose binary sum is not.
-        book.write_formula(sheet, (row, column), f"ROUND(SUM({cells}),1)", float(value), style)
+        book.write_formula(sheet, (row, column), f"ROUND({cells},1)", float(value), style)
     sheet.set_row(row, _ROW)
     return str(xl_range(row, _R, row, _T))
 

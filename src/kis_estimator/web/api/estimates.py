@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,6 +27,7 @@ from kis_estimator.web.auth import Caller
 from kis_estimator.web.errors import problems
 from kis_estimator.web.events import Position, Stream
 from kis_estimator.web.forms import UPLOAD_LIMIT
+from kis_estimator.web.limits import READING
 from kis_estimator.web.ordering import ORDER_BODY, order_of, read_order
 from kis_estimator.web.schemas import (
     NO_NUL,
@@ -96,7 +98,8 @@ class OrderCall:
 
     async def placed(self, base_id: UUID | None = None) -> Response:
         """Take the order in; answer with it as ordered, or as it is when the wait is over."""
-        quote_id, body = await run_in_threadpool(self._place, base_id)
+        waits = None if self.sent.in_place else READING
+        quote_id, body = await to_thread.run_sync(self._place, base_id, limiter=waits)
         location = self.request.url_for("get_estimate", estimate_id=quote_id).path
         headers = {"location": location}
         wanted = _PREFER.search(self.prefer) if self.prefer else None
@@ -386,6 +389,8 @@ def _filters(texts: list[str]) -> dict[str, str]:
         name, colon, value = text.partition(":")
         if not colon or name not in FILTERS or "\0" in value:
             raise KisError.of("FILTER_UNKNOWN", text=text[:100], known=list(FILTERS))
+        if name in found:
+            raise KisError.of("FIELD_TWICE", field=f"filter={name}")
         found[name] = value
     return found
 

@@ -6,8 +6,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from kis_estimator.errors import KisError, Locale
@@ -17,6 +17,7 @@ from kis_estimator.evidence.pack import Limits
 from kis_estimator.web.access import Viewer
 from kis_estimator.web.errors import caller_locale, problems
 from kis_estimator.web.forms import FORM, UPLOAD_LIMIT, form_of
+from kis_estimator.web.limits import READING
 from kis_estimator.web.ordering import READ_SEC
 from kis_estimator.web.schemas import Verification
 from kis_estimator.web.services import Needs
@@ -66,7 +67,7 @@ async def verify_pack(request: Request, _caller: Viewer, needs: Needs) -> Respon
             raise KisError.of("PACK_MISSING")
         data = await file.read()
     call = (data, needs.public_keys, caller_locale(request.scope))
-    found = await run_in_threadpool(needs.readers.result, _verify, call, READ_SEC)
+    found = await to_thread.run_sync(needs.readers.result, _verify, call, READ_SEC, limiter=READING)
     return Response(pretty(found), media_type="application/json")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from kis_estimator import intake, service
 from kis_estimator.errors import Locale
@@ -15,6 +15,7 @@ from kis_estimator.web.access import Viewer
 from kis_estimator.web.auth import Caller
 from kis_estimator.web.errors import caller_locale, problems
 from kis_estimator.web.forms import FORM, UPLOAD_LIMIT, form_of, schedule_of
+from kis_estimator.web.limits import READING
 from kis_estimator.web.ordering import READ_SEC, form_schema
 from kis_estimator.web.schemas import ValidationResponse
 from kis_estimator.web.services import Needs, Services
@@ -43,7 +44,9 @@ async def validate_schedule(request: Request, caller: Viewer, needs: Needs) -> R
     async with form_of(request, _FIELDS) as form:
         name, content = await schedule_of(form)
     locale = caller_locale(request.scope)
-    found = await run_in_threadpool(_validate, needs, caller, (content, name), locale)
+    found = await to_thread.run_sync(
+        _validate, needs, caller, (content, name), locale, limiter=READING
+    )
     return Response(pretty(found), media_type="application/json")
 
 
