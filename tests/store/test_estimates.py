@@ -253,7 +253,7 @@ def test_a_completed_quote_has_all_it_needs(db: Database, principal: Principal) 
 
 
 def wish(**fields: object) -> PageWish:
-    return PageWish(**{"page": 1, "size": 10, "filters": {}, **fields})  # type: ignore[arg-type]
+    return PageWish(**{"page": 1, "size": 10, "filters": [], **fields})  # type: ignore[arg-type]
 
 
 def test_pages_are_filtered_searched_and_sorted(db: Database, principal: Principal) -> None:
@@ -262,11 +262,11 @@ def test_pages_are_filtered_searched_and_sorted(db: Database, principal: Princip
     with db.tenant(principal) as conn:
         rows, total = page_of_quotes(conn, wish(size=2, page=2, sort="number", descending=False))
         assert ([row["id"] for row in rows], total) == (ids[2:4], 5)
-        rows, total = page_of_quotes(conn, wish(filters={"status": "completed"}))
+        rows, total = page_of_quotes(conn, wish(filters=[("status", "completed")]))
         assert ([row["id"] for row in rows], total) == ([ids[2]], 1)
         assert page_of_quotes(conn, wish(search="-0004"))[1] == 1
         assert page_of_quotes(conn, wish(search="전기"))[1] == 5
         assert page_of_quotes(conn, wish(search="%"))[1] == 0
-        assert page_of_quotes(conn, wish(filters={"customer": "' or true --"}))[1] == 0
+        assert page_of_quotes(conn, wish(filters=[("customer", "' or true --")]))[1] == 0
         rows, _ = page_of_quotes(conn, wish(sort="total"))
         assert rows[0]["id"] == ids[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,21 +34,20 @@ _SEARCHED = sql.SQL(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageWish:
-    """Which page of quotes; `sort` is a key of SORTS, `filters` have keys of FILTERS."""
+    """Which page of quotes; `sort` is a key of SORTS, `filters` are keys of FILTERS and values,
+    all of which must hold."""
 
     page: int
     size: int
     sort: str = "createdAt"
     descending: bool = True
-    filters: Mapping[str, str]
+    filters: Sequence[tuple[str, str]]
     search: str | None = None
 
 
 def page_of_quotes(conn: Conn, wish: PageWish) -> tuple[list[Row], int]:
     """Return the quotes of a page and how many there are in all."""
-    where = [
-        sql.SQL(FILTERS[name]).format(sql.Literal(value)) for name, value in wish.filters.items()
-    ]
+    where = [sql.SQL(FILTERS[name]).format(sql.Literal(value)) for name, value in wish.filters]
     if wish.search:
         where.append(_SEARCHED.format(sql.Literal(f"%{like_escaped(wish.search)}%")))
     condition = sql.SQL(" and ").join(where) if where else sql.SQL("true")

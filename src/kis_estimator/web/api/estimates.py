@@ -383,15 +383,13 @@ def _completed(row: Row) -> dict[str, Any]:
     return response
 
 
-def _filters(texts: list[str]) -> dict[str, str]:
-    found = {}
+def _filters(texts: list[str]) -> list[tuple[str, str]]:
+    found = []
     for text in texts:
         name, colon, value = text.partition(":")
         if not colon or name not in FILTERS or "\0" in value:
             raise KisError.of("FILTER_UNKNOWN", text=text[:100], known=list(FILTERS))
-        if name in found:
-            raise KisError.of("FIELD_TWICE", field=f"filter={name}")
-        found[name] = value
+        found.append((name, value))
     return found
 
 
