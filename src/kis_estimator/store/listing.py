@@ -34,8 +34,10 @@ _SEARCHED = sql.SQL(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageWish:
-    """Which page of quotes; `sort` is a key of SORTS, `filters` are keys of FILTERS and values,
-    all of which must hold."""
+    """Which page of quotes.
+
+    `sort` is a key of SORTS; `filters` are keys of FILTERS with values, all of which must hold.
+    """
 
     page: int
     size: int
