@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from kis_estimator.evidence.verify import Kind as Verdict
+from kis_estimator.web.errors import Detail
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Time = Annotated[str, Field(description="UTC, ISO 8601 with Z", examples=["2026-01-31T09:30:01Z"])]
@@ -161,24 +162,13 @@ class DocumentEntry(Answer):
     size_bytes: int
 
 
-class Reason(Answer):
-    """A cause of a failure with its place in the schedule."""
-
-    code: str
-    message: str
-    hint: str | None = None
-    sheet: str | None = None
-    row: int | None = None
-    text: str | None = None
-
-
 class RunError(Answer):
     """Why an estimate failed."""
 
     code: str
     message: str
     hint: str | None = None
-    details: list[Reason]
+    details: list[Detail]
 
 
 class EstimateResponse(Answer):
