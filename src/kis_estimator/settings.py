@@ -28,6 +28,7 @@ _YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 class Settings:
     """`home` holds what an installation keeps; runs are signed where there is a `signing_key`.
 
+    Snapshots of the database go to `backup_dir`, encrypted with the key in `backup_key`.
     `direct_url` is a session connection for LISTEN and migrations, where `database_url` is that of
     a transaction pooler; where `transaction_pooler` does not say so, the port does. No
     `rate_limit_rps` means no limit, no `retention_days` means for ever.
@@ -36,6 +37,8 @@ class Settings:
     app_env: AppEnv
     home: Path
     signing_key: Path | None
+    backup_dir: Path
+    backup_key: Path | None
     port: int
     debug: bool
     database_url: str | None = field(repr=False)
@@ -120,14 +123,16 @@ class _Reader:
     def settings(self) -> Settings:
         """Return the settings; each variable with a problem has its default."""
         app_env = cast("AppEnv", self._choice("APP_ENV", get_args(AppEnv)))
-        key = self.text("KIS_SIGNING_KEY")
+        home = self._path("KIS_HOME") or Path("~/.kis-estimator").expanduser()
         rps = self._number("RATE_LIMIT_RPS", float, 0, 100_000)
         if rps is None and app_env == "production":
             rps = PRODUCTION_RPS
         return Settings(
             app_env=app_env,
-            home=Path(self.text("KIS_HOME") or "~/.kis-estimator").expanduser(),
-            signing_key=Path(key).expanduser() if key else None,
+            home=home,
+            signing_key=self._path("KIS_SIGNING_KEY"),
+            backup_dir=self._path("KIS_BACKUP_DIR") or home / "snapshots",
+            backup_key=self._path("KIS_BACKUP_KEY"),
             port=self._number("APP_PORT", int, 1, 65_535) or 8000,
             debug=self._flag("APP_DEBUG") or False,
             database_url=self._url("SUPABASE_DB_URL", _DATABASE),
@@ -151,6 +156,10 @@ class _Reader:
     def text(self, name: str) -> str | None:
         """Return a variable without the space around it; an empty one is not set."""
         return self._environment.get(name, "").strip() or None
+
+    def _path(self, name: str) -> Path | None:
+        value = self.text(name)
+        return Path(value).expanduser() if value else None
 
     def is_placeholder(self, name: str) -> bool:
         """Return whether a variable still has the text of a template."""

@@ -108,6 +108,7 @@ class StorageServer:
         self.clock_ahead_sec = 0
         self.newer = True  # errors have a `code`
         self.jwks: dict[str, Any] = {"keys": []}  # of the project's authentication
+        self.auth: Callable[[Request], Reply] | None = None  # the rest of it
         self._secret = secrets.token_hex(32)
         self._faults: deque[tuple[Callable[[Request], Reply], int]] = deque()
         self._lock = threading.RLock()
@@ -183,6 +184,8 @@ class StorageServer:
         """Answer a request, or do what the next fault says; keys are another server's matter."""
         if asked.path == JWKS:
             return told(self.jwks)
+        if self.auth and asked.path.startswith("/auth/"):
+            return self.auth(asked)
         with self._lock:
             self.requests.append(asked)
             answer: Callable[[Request], Reply] = self._answer
@@ -296,7 +299,9 @@ class StorageServer:
         keys = [key for home, key in self.objects if home == bucket and not hidden]
         below = sorted({key[len(folder) :] for key in keys if key.startswith(folder)})
         first = dict.fromkeys(name.split("/")[0] for name in below)
-        return told([{"name": name, "id": name if name in below else None} for name in first])
+        listed = [{"name": name, "id": name if name in below else None} for name in first]
+        start = body.get("offset", 0)
+        return told(listed[start : start + body.get("limit", 100)])
 
     def _delete(self, body: dict[str, Any], bucket: str, *, hidden: bool) -> Reply:
         found = [key for key in body["prefixes"] if (bucket, key) in self.objects and not hidden]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kis_estimator import __version__
-from kis_estimator.cli import catalog, db, evidence
+from kis_estimator.cli import catalog, db, evidence, ops, release
 from kis_estimator.cli.estimate import estimate, lint, validate
 from kis_estimator.cli.openapi import openapi
 from kis_estimator.cli.serve import api, serve, token, worker
@@ -29,6 +29,8 @@ app.command()(openapi)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(db.app, name="db")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(release.app, name="release")
+app.add_typer(ops.app, name="ops")
 
 
 def _show_version(wanted: bool) -> None:

@@ -20,11 +20,13 @@ FAILED, WRONG, UNAVAILABLE = 1, 2, 3
 _UNAVAILABLE_CODES = frozenset(
     {
         "DATABASE_BEHIND",
+        "DATABASE_LOCKED",
         "DATABASE_REFUSED",
         "DATABASE_UNAVAILABLE",
         "POSTGRES_START",
         "POSTGRES_VERSION",
         "SERVE_GAVE_UP",
+        "SNAPSHOT_DUMP",
         "STORAGE_UNAVAILABLE",
     }
 )

@@ -196,7 +196,7 @@ class _Check:
             self.say(layout.SUMS, "missing", "VERIFY_MISSING")
             return
         try:
-            sums = dict(_sum_lines(data))
+            sums = dict(sum_lines(data))
         except ValueError as error:
             self.say(layout.SUMS, "changed", "VERIFY_BROKEN", reason=str(error))
             return
@@ -298,7 +298,7 @@ def _gravity(kind: Kind) -> int:
     return 2 if kind in PROBLEMS else int(kind != "ok")
 
 
-def _sum_lines(data: bytes) -> Iterator[tuple[str, str]]:
+def sum_lines(data: bytes) -> Iterator[tuple[str, str]]:
     """Yield (name, SHA-256) of each line. Raises ValueError."""
     seen: set[str] = set()
     *lines, end = data.decode("utf-8").split("\n")

@@ -45,6 +45,9 @@ class Blobs(Protocol):
     def delete(self, keys: Iterable[str]) -> None:
         """Remove files; one that is gone already is no error."""
 
+    def keys(self) -> Iterator[str]:
+        """Yield the name of everything that lies in the store, whoever put it there."""
+
     def probe(self, timeout_sec: float) -> None:
         """Put, sign, fetch by the link and delete a small file; STORAGE_UNAVAILABLE if it fails."""
 
@@ -116,6 +119,10 @@ class BlobBackend(ABC):
             key_sha256(key)
         with self._observed("delete"):
             self._remove(doomed)
+
+    def keys(self) -> Iterator[str]:
+        """Yield the name of everything that lies in the store, whoever put it there."""
+        return self._listed("")
 
     def probe(self, timeout_sec: float) -> None:
         """Put, sign, fetch by the link and delete a small file, all within the time."""
@@ -190,6 +197,10 @@ class BlobBackend(ABC):
     @abstractmethod
     def _follow(self, link: str) -> bytes:
         """Return what somebody who has the link downloads."""
+
+    @abstractmethod
+    def _listed(self, folder: str) -> Iterator[str]:
+        """Yield the names below a folder, which is empty or ends with a slash."""
 
     @abstractmethod
     def _remove(self, keys: list[str]) -> set[str]:

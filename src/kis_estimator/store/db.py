@@ -53,11 +53,12 @@ def pools_transactions(dsn: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """In whose name a transaction reads and writes."""
+    """In whose name a transaction reads and writes; a `quarantined` one belongs to a smoke test."""
 
     org_id: UUID
     user_id: UUID
     role: Role
+    quarantined: bool = False
 
     def claims(self) -> str:
         """Return the claims of the caller's token that the policies of the database read."""
@@ -65,7 +66,11 @@ class Principal:
             {
                 "sub": str(self.user_id),
                 "role": "authenticated",
-                "app_metadata": {"org_id": str(self.org_id), "role": self.role},
+                "app_metadata": {
+                    "org_id": str(self.org_id),
+                    "role": self.role,
+                    "quarantined": self.quarantined,
+                },
             }
         )
 

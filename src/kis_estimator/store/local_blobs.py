@@ -132,6 +132,15 @@ class LocalBlobs(BlobBackend):
             parts.path, int(query["exp"]), query.get("name"), query["sig"], time.time()
         )
 
+    def _listed(self, folder: str) -> Iterator[str]:
+        with _disk():
+            for path in sorted((self._folder / folder).iterdir()):
+                name = f"{folder}{path.name}"
+                if path.is_dir() and name != _PARTS:
+                    yield from self._listed(f"{name}/")
+                elif path.is_file():
+                    yield name
+
     def _remove(self, keys: list[str]) -> set[str]:
         removed = set()
         with _disk():

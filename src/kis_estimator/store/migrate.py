@@ -94,14 +94,19 @@ def migrations_folder() -> Path:
 
 
 def migrate(
-    dsn: str, folder: Path, *, emit: Callable[[Migration], None] = lambda _: None
+    dsn: str,
+    folder: Path,
+    *,
+    until: str | None = None,
+    emit: Callable[[Migration], None] = lambda _: None,
 ) -> list[Migration]:
-    """Apply what is pending, and tell each one done. Several processes may do so at once.
+    """Apply what is pending, up to a version, and tell each one done. Several may do so at once.
 
     Raises MIGRATION_CHANGED, MIGRATION_ORDER, MIGRATION_CONTROL, MIGRATION_FAILED, MIGRATION_NAME,
     DATABASE_UNAVAILABLE. A migration that fails leaves nothing of itself, those before it stay.
     """
-    migrations, done = _read(folder), []
+    migrations = [found for found in _read(folder) if until is None or found.version <= until]
+    done = []
     with _connect(dsn) as conn:
         while applied := _apply_next(conn, migrations):
             done.append(applied)

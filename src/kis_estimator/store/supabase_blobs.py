@@ -15,7 +15,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 from urllib.parse import quote
@@ -39,6 +39,7 @@ _TIMEOUTS = Timeouts()
 _ATTEMPTS = 6
 _FIRST_WAIT_SEC, _LONGEST_WAIT_SEC = 0.1, 5.0
 _DELETED_AT_ONCE = 500  # the server refuses long lists
+_LISTED_AT_ONCE = 1000
 _TOO_MANY = 429
 _PASSING = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
 _RANDOM = secrets.SystemRandom()
@@ -179,6 +180,21 @@ class SupabaseBlobs(BlobBackend):
 
     def _follow(self, link: str) -> bytes:
         return self._checked(self._call("GET", link, {})).body
+
+    def _listed(self, folder: str) -> Iterator[str]:
+        """List one level at a time, as the server does; a folder has no id."""
+        for start in itertools.count(0, _LISTED_AT_ONCE):
+            page = {"limit": _LISTED_AT_ONCE, "offset": start, "sortBy": {"column": "name"}}
+            answer = self._post(f"/object/list/{self._in_bucket}", {"prefix": folder, **page})
+            found = self._checked(answer).json(list)
+            for item in found:
+                name = f"{folder}{item['name']}"
+                if item["id"] is None:
+                    yield from self._listed(f"{name}/")
+                else:
+                    yield name
+            if len(found) < _LISTED_AT_ONCE:
+                return
 
     def _remove(self, keys: list[str]) -> set[str]:
         removed: set[str] = set()

@@ -145,7 +145,8 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     role = metadata.get("role")
     if role not in ROLES:
         raise KisError.of("TOKEN_ROLE", known=ROLES)
-    return Principal(org_id=org_id, user_id=user_id, role=role)
+    quarantined = metadata.get("quarantined") is True
+    return Principal(org_id=org_id, user_id=user_id, role=role, quarantined=quarantined)
 
 
 def mint_token(secret: bytes, principal: Principal, ttl_sec: int) -> str:

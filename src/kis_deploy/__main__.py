@@ -1,0 +1,7 @@
+"""`python3 -m kis_deploy`."""
+
+import sys
+
+from kis_deploy.cli import main
+
+sys.exit(main())

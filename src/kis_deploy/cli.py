@@ -1,0 +1,152 @@
+"""The command line of the deployer."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from kis_deploy import deployment
+from kis_deploy.config import Config, Release, read_config, read_release
+from kis_deploy.deployment import DONE, FAILED, WRONG
+from kis_deploy.lock import local_lock
+from kis_deploy.problems import DeployError
+from kis_deploy.report import Report, unfinished
+from kis_deploy.rollback import restore, rollback
+from kis_deploy.run import Run
+from kis_deploy.runner import Redactor, Runner
+
+_STEPS = """\
+steps:
+  0 pre-flight checks      4 snapshot, rehearsal, migrations
+  1 log folder             5 storage bucket
+  2 Supabase login, link   6 application
+  3 schema validation      7 validation
+  8 goes back when 6 or 7 fails after the switch, 9 is the summary
+
+exit codes: 0 done, 1 failed (what served goes on, or serves again), 2 the call or the
+environment is wrong. docs/Deployment.md tells every variable, docs/Runbook.md what to do when.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the deployer; return the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.to_tag or options.snapshot) and not options.rollback:
+        parser.error("--to-tag and --snapshot need --rollback")
+    if options.check and not options.restore:
+        parser.error("--check needs --restore")
+    checkout = Path(options.checkout).resolve()
+    try:
+        config = read_config(os.environ, checkout)
+        if options.check_env:
+            print(f"✅ Environment variables validated ({config['APP_ENV']})")  # noqa: T201 - its answer
+            return DONE
+        return _run(config, options)
+    except DeployError as error:
+        for problem in error.problems:
+            print(f"❌ {problem}", file=sys.stderr)  # noqa: T201 - its answer
+        return WRONG
+
+
+def _run(config: Config, options: argparse.Namespace) -> int:
+    logs = deployment.logs_folder(config.checkout)
+    back = options.rollback or options.restore
+    release = None if back else _release(config)
+    with local_lock(logs):
+        killed = unfinished(logs)
+        run = _new_run(config, options, release)
+        signal.signal(signal.SIGTERM, _stop)
+        if killed:
+            run.say(f"⚠️  The deployment {killed}: what it began is cleaned up")
+        try:
+            if options.restore:
+                return restore(run, options.restore, only_check=options.check)
+            if options.rollback:
+                return rollback(run, options.to_tag, options.snapshot)
+            return deployment.deploy(run, options.step or ())
+        except DeployError:
+            return FAILED  # told already
+        except KeyboardInterrupt:
+            return FAILED
+
+
+def _new_run(config: Config, options: argparse.Namespace, release: Release | None) -> Run:
+    logs = deployment.logs_folder(config.checkout)
+    named = {"rollback": options.rollback, "restore": options.restore, "dry run": options.dry_run}
+    mode = next((name for name, asked in named.items() if asked), "deploy")
+    folder = _new_folder(logs)
+    runner = Runner(Redactor(config.secrets))
+    report = Report(folder, config["APP_ENV"], mode, release.version if release else None)
+    return Run(config, runner, report, release, options.yes, options.dry_run, say=_say)
+
+
+def _release(config: Config) -> Release:
+    named = config["DEPLOY_RELEASE"]
+    return read_release(Path(named) if named else _newest(config.checkout / "out/evidence"))
+
+
+def _newest(folder: Path) -> Path:
+    """Return the release cut last. Raises DeployError where there is none."""
+    cut = [path.parent for path in folder.glob("v*/SHA256SUMS")]
+    if not cut:
+        raise DeployError.of(
+            str(folder), "holds no release", "Cut one with `script/kis release cut vX.Y.Z`"
+        )
+    return max(cut, key=lambda path: (path / "SHA256SUMS").stat().st_mtime)
+
+
+def _new_folder(logs: Path) -> Path:
+    """Make the folder of this run, named by its time; a second one in the same second waits."""
+    number = 0
+    while True:
+        name = f"{datetime.now().astimezone():%Y%m%d_%H%M%S}" + (f"_{number}" if number else "")
+        try:
+            (logs / name).mkdir(mode=0o700)
+        except FileExistsError:
+            number += 1
+        else:
+            return logs / name
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - how it talks
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="DEPLOYMENT_SCRIPT.sh",
+        description="Deploy a release of KIS Estimator, or go back to the one before.",
+        epilog=_STEPS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--check-env", action="store_true", help="check the variables, nothing else")
+    mode.add_argument("--dry-run", action="store_true", help="look at everything, change nothing")
+    mode.add_argument("--rollback", action="store_true", help="serve the release before")
+    mode.add_argument("--restore", metavar="ID", help="restore a snapshot, the database alone")
+    mode.add_argument(
+        "--step",
+        type=int,
+        action="append",
+        choices=range(8),
+        help="run this step alone; repeatable",
+    )
+    parser.add_argument("--to-tag", metavar="TAG", help="with --rollback: the release to serve")
+    parser.add_argument(
+        "--snapshot", metavar="ID", help="with --rollback: restore the database, too"
+    )
+    parser.add_argument("--check", action="store_true", help="with --restore: change nothing")
+    parser.add_argument("--yes", action="store_true", help="answer the questions with yes")
+    parser.add_argument("--checkout", default=".", help=argparse.SUPPRESS)
+    return parser

@@ -1,0 +1,254 @@
+"""The order of the steps, what is told of each, and what follows when one fails."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from kis_deploy import storage, supabase
+from kis_deploy.lock import database_lock
+from kis_deploy.problems import DeployError, Problem
+from kis_deploy.report import StepReport, audit
+from kis_deploy.run import Run
+from kis_deploy.steps import application, preflight, schema
+from kis_deploy.validate import Limits, validate
+
+DONE, FAILED, WRONG = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step as operators know it by its number."""
+
+    number: int
+    title: str
+    act: Callable[[Run], None]
+    changes: bool = False  # left out of a dry run
+
+
+def logs(run: Run) -> None:
+    """Step 1: the folder is there from the first line on; now the operator knows it."""
+    run.told(f"Deployment directory created: {run.report.folder}")
+
+
+def _link(run: Run) -> None:
+    run.told(supabase.login_and_link(run.config, run.runner))
+
+
+def _storage(run: Run) -> None:
+    for text in storage.ensure_bucket(run.config):
+        run.told(text)
+    run.told("Storage bucket initialized")
+
+
+def check(run: Run) -> None:
+    """Step 7: the definition of done, every line of it. Raises DeployError."""
+    openapi = run.release.openapi_sha256 if run.release else None
+    problems = []
+    limits = Limits(p95_ms=float(run.config["DEPLOY_P95_MS"]))
+    version = run.report.version
+    for found in validate(
+        run.config.base_url, openapi, run.config, run.progress, version=version, limits=limits
+    ):
+        state = {True: "passed", False: "failed", None: "not run"}[found.passed]
+        run.report.figures[found.name] = f"{found.value} ({state}, limit {found.limit})"
+        if found.passed:
+            run.told(f"{found.name}: {found.value}")
+        else:
+            cause = f"{state}: {found.value}, limit {found.limit}. {found.detail}"
+            problems.append(Problem(found.name, cause, "See the log of step 7 and docs/Runbook.md"))
+    if problems:
+        raise DeployError(*problems)
+
+
+DEPLOY = (
+    Step(0, "Pre-flight Checks", preflight.step),
+    Step(1, "Creating deployment logs directory", logs),
+    Step(2, "Supabase Login and Project Link", _link, changes=True),
+    Step(3, "Database Schema Validation", schema.validate),
+    Step(4, "Snapshot, rehearsal and Database Migrations", schema.push, changes=True),
+    Step(5, "Initializing Storage Buckets", _storage, changes=True),
+    Step(6, "Deploying Application", application.deploy, changes=True),
+    Step(7, "Post-Deployment Validation", check, changes=True),
+)
+
+
+def deploy(run: Run, only: Sequence[int] = ()) -> int:
+    """Run the steps (or those of these numbers), then 8 where one failed, then 9; return the exit.
+
+    A step that fails before the proxy was switched leaves what served; after that step 8 goes back.
+    """
+    steps = [step for step in DEPLOY if not only or step.number in only]
+    with recorded(run):
+        code = _all(run, steps)
+        if code == DONE and not run.dry and any(step.number == 7 for step in steps):  # noqa: PLR2004
+            with suppress(DeployError):  # what is left over is told by the next run
+                application.prune(run)
+    return code
+
+
+def _all(run: Run, steps: Sequence[Step]) -> int:
+    try:
+        for step in steps:
+            if run.dry and step.changes:
+                _skipped(run, step)
+            else:
+                do(run, step)
+    except (DeployError, KeyboardInterrupt) as error:
+        if run.switched:
+            return _go_back(run)
+        if isinstance(error, KeyboardInterrupt):
+            application.settle(run)
+            raise
+        run.report.result = "failed"
+        return FAILED
+    run.report.result = "successful"
+    return DONE
+
+
+def _go_back(run: Run) -> int:
+    """Step 8: serve on every switched host what it served before."""
+    before = run.report.previous
+    step = Step(8, "Automatic rollback", lambda run: back_to(run, before))
+    if before is None:
+        run.report.result = "rollback failed"
+        run.say("❌ There is no earlier release to go back to: mend what serves, or stop it")
+        return FAILED
+    try:
+        do(run, step)
+    except DeployError:
+        run.report.result = "rollback failed"
+        return FAILED
+    run.report.result = "rolled back"
+    return FAILED
+
+
+def back_to(run: Run, version: str | None) -> None:
+    """Serve an earlier version on every host. Raises DeployError."""
+    if version is None:
+        raise DeployError.of("Rollback", "nothing served before", "Name a release with --to-tag")
+    application.serve(run, version)
+    run.told(f"v{version} serves again")
+    if run.snapshot:
+        run.progress(
+            "The migrations stay: the release before runs on them. To go back to the database as"
+            f" it was: ops/rollback/db_restore_to_snapshot.sh {run.snapshot}"
+        )
+
+
+# ---------------------------------------------------------------- telling
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Hold the database's lock, write the audit lines, report what came of it, whatever happens."""
+    logs = run.report.folder.parent
+    audit(logs, run.report, "started")
+    try:
+        with database_lock(run.config) as locked:
+            if not locked:
+                run.say("⚠️  The database does not answer: no lock between machines")
+            yield
+    except DeployError as error:  # of the lock
+        _tell(run, error)
+        run.report.result = "failed"
+        raise
+    finally:
+        if run.report.result == "running":
+            run.report.result = "interrupted"
+        _summarize(run)
+        audit(logs, run.report, "finished")
+        run.runner.close()
+
+
+def do(run: Run, step: Step) -> None:
+    """Run a step with its log and its line in the report. Raises what it raises."""
+    report = StepReport(step.number, step.title)
+    run.report.steps.append(report)
+    run.runner.open_log(run.report.folder / f"step-{step.number}.log")
+    run.report.write()
+    run.say(f"\nℹ Step {step.number}: {step.title}")
+    began = time.monotonic()
+    try:
+        step.act(run)
+        report.status = "done"
+    except Exception as error:  # noqa: BLE001 - a defect, too, must not end a deployment half-way
+        report.status = "failed"
+        told = error if isinstance(error, DeployError) else _unexpected(run, error)
+        _tell(run, told)
+        raise told from None
+    except BaseException:
+        report.status = "interrupted"
+        raise
+    finally:
+        report.seconds = time.monotonic() - began
+        run.report.write()
+
+
+def _unexpected(run: Run, error: Exception) -> DeployError:
+    """Return a defect as an error like others, so that what was switched is taken back, too."""
+    for line in traceback.format_exception(error):
+        run.runner.note(line.rstrip())
+    cause = f"{type(error).__name__}: {run.runner.redact(str(error))}"
+    return DeployError.of("Deployer", cause, "This should not happen: report it with the log")
+
+
+def _skipped(run: Run, step: Step) -> None:
+    run.report.steps.append(StepReport(step.number, step.title, "not run"))
+    run.say(f"\nℹ Step {step.number}: {step.title}: not run (dry run)")
+
+
+def _tell(run: Run, error: DeployError) -> None:
+    for problem in error.problems:
+        text = run.runner.redact(str(problem))
+        run.runner.note(text)
+        run.say(f"❌ {text}")
+        told = {name: run.runner.redact(value) for name, value in problem.as_json().items()}
+        run.report.problems.append(told)
+
+
+def _summarize(run: Run) -> None:
+    """Step 9: text and JSON, and what to do next."""
+    run.report.write()
+    text = f"{run.report.summary()}\n\n{_verdict(run)}"
+    (run.report.folder / "summary.txt").write_text(text + "\n", encoding="utf-8")
+    run.say("\nℹ Step 9: Deployment Summary")
+    run.say(text)
+
+
+def _verdict(run: Run) -> str:
+    kind = run.report.mode.upper()
+    served = f"v{run.report.previous}" if run.report.previous else "nothing"
+    next_steps = {
+        "successful": [
+            "Monitor application logs",
+            "Check error rates and performance: script/kis ops watch --minutes 60",
+            "Verify E2E tests: script/test tests/test_e2e_supabase.py -v",
+            "Keep rollback ready for 24 hours: ./DEPLOYMENT_SCRIPT.sh --rollback",
+        ],
+        "rolled back": [
+            "Read the log of the step that failed",
+            "Mend the release and cut a new one",
+        ],
+        "failed": [f"What served ({served}) goes on", "Mend what is named above and run it again"],
+        "interrupted": ["Run it again: it cleans up what was begun"],
+        "rollback failed": ["docs/Runbook.md, Roll back: this needs a person now"],
+    }[run.report.result]
+    head = {
+        "successful": f"✅ 🎉 {kind} SUCCESSFUL!",
+        "rolled back": f"❌ {kind} FAILED, {served} serves again",
+        "rollback failed": f"❌ {kind} FAILED, and so did going back",
+    }.get(run.report.result, f"❌ {kind} {run.report.result.upper()}")
+    if run.dry and run.report.result == "successful":
+        head, next_steps = "✅ Dry run: nothing was changed", ["Deploy: ./DEPLOYMENT_SCRIPT.sh"]
+    steps = "\n".join(f"  {number}. {text}" for number, text in enumerate(next_steps, 1))
+    return f"{head}\n\nNext steps:\n{steps}"
+
+
+def logs_folder(checkout: Path) -> Path:
+    """Return where the folders of all deployments are."""
+    return checkout / "out/prod_deploy"

@@ -1,0 +1,220 @@
+"""Blue and green: start the one that is idle, switch the proxy to it, let the other one end."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from kis_deploy.host.asking import proxy_address, status_of, version_of
+from kis_deploy.host.layout import (
+    COLOURS,
+    Colour,
+    link,
+    read_environment,
+    version_in,
+    write_environment,
+)
+from kis_deploy.host.managers import last_words
+from kis_deploy.host.proxy import connections, provide
+from kis_deploy.host.site import Site
+from kis_deploy.host.state import KEPT_HOURS, State, mark, moment, other, write_state
+from kis_deploy.problems import DeployError
+from kis_deploy.runner import Redactor
+from kis_deploy.variables import BY_NAME
+
+_READY_SEC, _SWITCH_SEC, _DRAIN_SEC = 90.0, 30.0, 30.0
+_LOOK_SEC = 0.1
+_OK = 200
+
+Tell = Callable[[str], None]
+
+
+def start(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    """Start a release in the colour that does not serve, and wait until it is ready.
+
+    Raises DeployError with the end of its log where it does not become ready; it is stopped then.
+    """
+    began, version = time.monotonic(), version_in(request)
+    if not site.layout.is_installed(version):
+        raise DeployError.of(
+            f"Release v{version}", "is not installed on this host", "Run step 6 again"
+        )
+    state = _asked(site, request)
+    colour = state.idle
+    if site.manager.pid(colour) is not None:
+        tell(f"Stopping what {colour} runs")
+        site.manager.stop(colour)
+    site.layout.prepare()
+    _furnish(site, state, version, request)
+    write_state(site.layout, state)
+    site.manager.prepare()
+    tell(f"Starting v{version} as {colour} on port {state.ports[colour]}")
+    try:
+        site.manager.start(colour)
+        await_ready(site, colour, state.ports[colour], float(request.get("ready_sec", _READY_SEC)))
+    except BaseException:
+        site.manager.stop(colour)
+        raise
+    return {
+        "colour": colour,
+        "port": state.ports[colour],
+        "seconds": round(time.monotonic() - began, 2),
+    }
+
+
+def await_ready(site: Site, colour: Colour, port: int, seconds: float = _READY_SEC) -> None:
+    """Wait until a colour is ready as the version that it is to run. Raises DeployError."""
+    version = site.layout.version_of(colour)
+    deadline, first = time.monotonic() + seconds, None
+    while True:
+        pid = site.manager.pid(colour)
+        first = first or pid
+        if pid is None or pid != first:  # the manager may have started it again already
+            raise _not_ready(site, colour, "ended while it started")
+        if (
+            status_of("127.0.0.1", port, "/readyz") == _OK
+            and version_of("127.0.0.1", port) == version
+        ):
+            return
+        if time.monotonic() > deadline:
+            raise _not_ready(site, colour, f"was not ready within {seconds:g} s")
+        time.sleep(_LOOK_SEC)
+
+
+def switch(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    """Send requests to the colour that was started; put back what was where it does not answer."""
+    began, state = time.monotonic(), site.state()
+    colour, port = _colour_in(request), request.get("port")
+    version = site.layout.version_of(colour)
+    old = state.serving
+    if old is not None and (old.colour, old.port) == (colour, port):
+        provide(site.layout, site.manager, state)
+        return {"from": old.version, "to": old.version, "seconds": 0.0}
+    if version is None or state.ports.get(colour) != port or site.manager.pid(colour) is None:
+        raise DeployError.of(
+            f"The colour {colour}", f"does not run on port {port}", "Run step 6 again"
+        )
+    provide(site.layout, site.manager, state)
+    tell(f"Switching the proxy to {colour} (v{version})")
+    mark(site.layout, colour)
+    try:
+        _await_version(state, version)
+    except BaseException:
+        mark(site.layout, other(colour))
+        raise
+    tell(f"Requests go to v{version}")
+    write_state(site.layout, state.switched(version))
+    return {
+        "from": old and old.version,
+        "to": version,
+        "seconds": round(time.monotonic() - began, 2),
+    }
+
+
+def drain(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    """Let a colour that serves no more answer what it has begun, then stop it.
+
+    It is waited for until no connection is left, or `drain_sec` are over; a stream that is cut goes
+    on with the other colour. Raises DeployError for the colour that serves.
+    """
+    colour, state = _colour_in(request), site.state()
+    if state.serving is None or state.serving.colour == colour:
+        raise DeployError.of(
+            f"The colour {colour}", "is the one that serves", "Switch to the other one first"
+        )
+    if site.manager.pid(colour) is not None:
+        tell(f"Draining {colour}")
+        deadline = time.monotonic() + float(request.get("drain_sec", _DRAIN_SEC))
+        while connections(state.ports[colour]) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SEC)
+        tell(f"Stopping {colour}")
+        site.manager.stop(colour)
+    if state.previous is not None and state.previous.colour == colour:
+        until = moment(timedelta(hours=KEPT_HOURS))
+        state = replace(state, previous=replace(state.previous, until=until))
+    write_state(site.layout, state)
+    return {"colour": colour, "until": state.previous and state.previous.until}
+
+
+def _asked(site: Site, request: Mapping[str, Any]) -> State:
+    """Return the state with what a request asks for; the colour that serves keeps its port."""
+    state = site.state()
+    ports = [int(port) for port in request["ports"]]
+    of_colours = dict(zip(COLOURS, ports, strict=True))
+    if state.serving is not None:
+        free = [port for port in ports if port != state.serving.port]
+        wanted = of_colours[state.idle]
+        of_colours = {
+            state.serving.colour: state.serving.port,
+            state.idle: wanted if wanted in free else free[0],
+        }
+    return replace(
+        state,
+        manager=site.manager.kind,
+        account=site.layout.account,
+        bind=str(request.get("bind", "127.0.0.1")),
+        proxy_port=int(request["proxy_port"]),
+        ports=of_colours,
+    )
+
+
+def _furnish(site: Site, state: State, version: str, request: Mapping[str, Any]) -> None:
+    """Give the idle colour its release, its environment and the shared files of KIS_HOME."""
+    folder = site.layout.colour(state.idle)
+    home = folder / "home"
+    home.mkdir(mode=0o700, exist_ok=True)
+    site.layout.hand_over(home)
+    for path in sorted(site.layout.home.rglob("*")):
+        target = home / path.relative_to(site.layout.home)
+        if path.is_dir():
+            target.mkdir(mode=0o700, exist_ok=True)
+        else:
+            shutil.copy2(path, target)
+        site.layout.hand_over(target)
+    link(folder / "release", site.layout.release(version))
+    write_environment(
+        folder / "environment",
+        {
+            **request["environment"],
+            "KIS_HOME": str(home),
+            "APP_PORT": str(state.ports[state.idle]),
+            "DEPLOY_WORKERS": str(int(request.get("workers", 2))),
+        },
+    )
+    site.layout.hand_over(folder / "environment")
+
+
+def _not_ready(site: Site, colour: Colour, cause: str) -> DeployError:
+    secrets = Redactor()
+    for name, value in read_environment(site.layout.colour(colour) / "environment").items():
+        if name not in BY_NAME or BY_NAME[name].secret:
+            secrets.learn(value)
+    words = last_words(site.manager, colour, secrets)
+    return DeployError.of(
+        f"v{site.layout.version_of(colour)} ({colour})",
+        f"{cause}; the end of its log:\n{words}",
+        "Nothing was switched. Correct what the log says, and run the step again",
+    )
+
+
+def _await_version(state: State, version: str) -> None:
+    deadline = time.monotonic() + _SWITCH_SEC
+    while (found := version_of(*proxy_address(state))) != version:
+        if time.monotonic() > deadline:
+            raise DeployError.of(
+                "The proxy",
+                f"answers with version {found} instead of {version}",
+                "The old one serves again. Read the proxy's error.log",
+            )
+        time.sleep(_LOOK_SEC)
+
+
+def _colour_in(request: Mapping[str, Any]) -> Colour:
+    found = [colour for colour in COLOURS if colour == request.get("colour")]
+    if not found:
+        raise DeployError.of("The colour", "is neither blue nor green", "Name one of them")
+    return found[0]

@@ -1,0 +1,230 @@
+"""supervisord as the process manager: one of our own, below the root, asked over its socket."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import time
+import xmlrpc.client
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from kis_deploy.host.layout import COLOURS, Layout, write
+from kis_deploy.host.managers import PROXY
+from kis_deploy.host.proxy import nginx_command
+from kis_deploy.problems import DeployError
+
+STOP_SEC = 60
+_START_SEC = 60
+_ANSWER_SEC = STOP_SEC + 30
+_SOCKET_PATH_BYTES = 90  # of 103: supervisord binds under a longer name first
+_LOG = "stdout_logfile={log}\nstdout_logfile_maxbytes=20MB\nstdout_logfile_backups=5\n"
+_MAIN = """\
+[unix_http_server]
+file={socket}
+chmod=0700
+
+[supervisord]
+logfile={root}/logs/supervisord.log
+logfile_maxbytes=10MB
+logfile_backups=3
+pidfile={root}/run/supervisord.pid
+childlogdir={root}/logs
+umask=027
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[include]
+files={root}/run/programs/*.conf
+"""
+# The shell reads the environment from its file and becomes the program; secrets are in neither
+# the arguments nor this configuration.
+_COLOUR = (
+    "/bin/sh -c 'set -a; . {folder}/environment; exec {folder}/release/venv/bin/kis serve "
+    '--host 127.0.0.1 --port "$APP_PORT" --workers "$DEPLOY_WORKERS"\''
+)
+_PROGRAM = """\
+[program:{name}]
+command={command}
+directory={folder}
+autostart=false
+autorestart=true
+startsecs=2
+startretries=10
+stopsignal={signal}
+stopwaitsecs={stop_sec}
+stopasgroup=false
+killasgroup=true
+redirect_stderr=true
+"""
+
+
+class Supervisord:
+    """A supervisord below the root; it outlives the agent that starts it."""
+
+    kind = "supervisord"
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._configuration = layout.run / "supervisord.conf"
+        self._socket = _socket_path(layout)
+
+    def prepare(self) -> None:
+        """Write the configuration, and start the daemon where it does not run."""
+        programs = self._layout.run / "programs"
+        programs.mkdir(exist_ok=True)
+        nginx = " ".join(nginx_command(self._layout))
+        for name in COLOURS:
+            folder = self._layout.colour(name)
+            command = _COLOUR.format(folder=folder)
+            write(programs / f"{name}.conf", self._program(name, command, folder, "TERM"))
+        proxy = self._program(PROXY, nginx, self._layout.proxy, "QUIT")
+        write(programs / f"{PROXY}.conf", proxy)
+        write(
+            self._configuration,
+            _MAIN.format(root=self._layout.root, socket=self._socket),
+        )
+        if self._alive():
+            return
+        if self._socket.parent != self._layout.run:
+            _make_private(self._socket.parent)
+        self._launch()
+
+    def start(self, name: str) -> None:
+        """Start a program with its present configuration."""
+        if self.pid(name) is not None:
+            return
+        [[added, changed, _]] = self._call("reloadConfig")
+        if name in changed:
+            self._call("removeProcessGroup", name)
+        if name in {*added, *changed}:
+            self._call("addProcessGroup", name)
+        self._call("startProcess", name, False)  # noqa: FBT003 - its second parameter is `wait`
+
+    def stop(self, name: str) -> None:
+        """Stop a program, and wait until it has ended."""
+        if not self._alive():
+            return
+        with suppress(xmlrpc.client.Fault):  # it does not run
+            self._call("stopProcess", name)
+
+    def pid(self, name: str) -> int | None:
+        """Return the process of a program that starts or runs."""
+        if not self._alive():
+            return None
+        try:
+            found = self._call("getProcessInfo", name)
+        except xmlrpc.client.Fault:
+            return None
+        return int(found["pid"]) or None
+
+    def tail(self, name: str, lines: int) -> list[str]:
+        """Return the end of the program's log."""
+        log = self._layout.logs / f"{name}.log"
+        if not log.is_file():
+            return []
+        return log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+
+    def shut_down(self) -> None:
+        """End the daemon."""
+        if self._alive():
+            self._call("shutdown")
+            _wait(lambda: not self._alive(), "supervisord does not end")
+
+    def _program(self, name: str, command: str, folder: Path, signal: str) -> str:
+        text = _PROGRAM.format(
+            name=name, command=command, folder=folder, signal=signal, stop_sec=STOP_SEC
+        ) + _LOG.format(log=self._layout.logs / f"{name}.log")
+        if self._layout.account is not None and not os.geteuid():
+            text += f"user={self._layout.account}\n"
+        return text
+
+    def _launch(self) -> None:
+        program = shutil.which("supervisord")
+        if program is None:
+            raise DeployError.of(
+                "supervisord", "is not on this host", "Install it: apt-get install supervisor"
+            )
+        done = subprocess.run(  # noqa: S603 - found on the path, our own configuration
+            [program, "-c", str(self._configuration)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            timeout=_START_SEC,
+            check=False,
+        )
+        if done.returncode:
+            raise DeployError.of(
+                "supervisord",
+                f"does not start: {(done.stderr or done.stdout).strip()[-500:]}",
+                f"Read {self._layout.logs}/supervisord.log",
+            )
+        _wait(self._alive, f"supervisord does not answer at {self._socket}")
+
+    def _alive(self) -> bool:
+        try:
+            self._call("getPID")
+        except (OSError, HTTPException):
+            return False
+        return True
+
+    def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401 - as answered
+        transport = _SocketTransport(self._socket)
+        with xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport) as server:
+            return getattr(server.supervisor, method)(*arguments)
+
+
+class _SocketTransport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: object) -> HTTPConnection:
+        """Return a connection to the socket, whatever the URL says."""
+        self._connection = str(host), _SocketConnection(self._path)  # closed with the transport
+        return self._connection[1]
+
+
+class _SocketConnection(HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_ANSWER_SEC)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _socket_path(layout: Layout) -> Path:
+    """Return where the daemon listens: a socket's path has few bytes, a root may have many."""
+    path = layout.run / "supervisor.sock"
+    if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
+        return path
+    digest = hashlib.sha256(os.fsencode(layout.root)).hexdigest()[:16]
+    return Path(f"/tmp/kis-{os.geteuid()}-{digest}/supervisor.sock")  # noqa: S108 - made private
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder of the socket, or refuse one that somebody else has made."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise DeployError.of(str(folder), "belongs to somebody else", "Remove it")
+
+
+def _wait(condition: Any, otherwise: str) -> None:  # noqa: ANN401 - a callable
+    deadline = time.monotonic() + _START_SEC
+    while not condition():
+        if time.monotonic() > deadline:
+            raise DeployError.of("supervisord", otherwise, "Read its log below the root")
+        time.sleep(0.05)

@@ -1,0 +1,38 @@
+"""What an operator is told when something is wrong: what, why, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: the variable, file, host or step; the cause; the remedy.
+
+    No text holds a value of the environment.
+    """
+
+    what: str
+    cause: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """One line for the terminal and the log."""
+        return f"{self.what}: {self.cause}. {self.remedy}"
+
+    def as_json(self) -> dict[str, str]:
+        """Return it for a JSON report."""
+        return asdict(self)
+
+
+class DeployError(Exception):
+    """A step cannot go on: one or more problems, all that are known."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = problems
+
+    @classmethod
+    def of(cls, what: str, cause: str, remedy: str) -> DeployError:
+        """Return the error of one problem."""
+        return cls(Problem(what, cause, remedy))

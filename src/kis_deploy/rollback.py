@@ -1,0 +1,109 @@
+"""Going back by hand: the application to an earlier release, the database to a snapshot."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from kis_deploy.config import read_release
+from kis_deploy.deployment import DONE, FAILED, Step, back_to, check, do, logs, recorded
+from kis_deploy.problems import DeployError, Problem
+from kis_deploy.run import Run
+from kis_deploy.steps import schema
+
+_RESTORE_SEC = 3600.0
+
+
+def rollback(run: Run, tag: str | None, snapshot: str | None) -> int:
+    """Serve an earlier release; then, where one is named, restore a snapshot of the database.
+
+    Without a tag it is the release that served before. Everything is looked at before anything
+    changes.
+    """
+    steps = [
+        Step(0, "Pre-flight Checks", lambda run: _look(run, tag, snapshot)),
+        Step(1, "Creating deployment logs directory", logs),
+        Step(6, "Rolling back the application", lambda run: back_to(run, run.report.version)),
+    ]
+    if snapshot:
+        steps.append(Step(4, "Restoring the database", lambda run: _restore(run, snapshot)))
+    return _all(run, [*steps, Step(7, "Post-Rollback Validation", check)])
+
+
+def restore(run: Run, snapshot: str, *, only_check: bool) -> int:
+    """Restore a snapshot of the database and leave the application as it is."""
+    steps = [
+        Step(0, "Pre-flight Checks", lambda run: _look_at_snapshot(run, snapshot)),
+        Step(1, "Creating deployment logs directory", logs),
+        Step(4, "Restoring the database", lambda run: _restore(run, snapshot)),
+        Step(7, "Post-Rollback Validation", check),
+    ]
+    return _all(run, steps[:2] if only_check else steps)
+
+
+def _all(run: Run, steps: list[Step]) -> int:
+    with recorded(run):
+        try:
+            for step in steps:
+                do(run, step)
+        except DeployError:
+            begun = any(step.number in {4, 6} for step in run.report.steps)
+            run.report.result = "rollback failed" if begun else "failed"
+            return FAILED
+        run.report.result = "successful"
+    return DONE
+
+
+def _look(run: Run, tag: str | None, snapshot: str | None) -> None:
+    run.report.version = _target(run, tag)
+    run.told(f"v{run.report.version} is installed on every host")
+    with suppress(DeployError):  # without its folder the contract's checksum is not compared
+        evidence = run.config.checkout / "out/evidence"
+        run.release = read_release(evidence / f"v{run.report.version}")
+    if snapshot:
+        _look_at_snapshot(run, snapshot)
+
+
+def _target(run: Run, tag: str | None) -> str:
+    """Return the version to go back to. Raises DeployError where it is not on every host."""
+    wanted = None if tag is None else tag.removesuffix("-estimator").removeprefix("v")
+    problems, versions = [], set()
+    for name, status in run.statuses().items():
+        previous = status["previous"]
+        version = wanted or (previous and previous["version"])
+        if version is None:
+            cause, remedy = "has no earlier release", "Name one with --to-tag, or deploy one"
+            problems.append(Problem(name, cause, remedy))
+        elif version not in status["releases"]:
+            there = ", ".join(f"v{found}" for found in status["releases"]) or "nothing"
+            remedy = f"Installed: {there}. Choose one of these, or deploy the release anew"
+            problems.append(Problem(name, f"has no release v{version}", remedy))
+        versions.add(str(version))
+    if not problems and len(versions) > 1:
+        cause = f"would go back to different releases: {', '.join(sorted(versions))}"
+        problems.append(Problem("Hosts", cause, "Name one with --to-tag"))
+    if problems:
+        raise DeployError(*problems)
+    return versions.pop()
+
+
+def _look_at_snapshot(run: Run, snapshot: str) -> None:
+    _restore_by(run, snapshot, "--check")
+    run.told(f"Snapshot {snapshot} is whole, of this database, and can be restored")
+
+
+def _restore(run: Run, snapshot: str) -> None:
+    run.confirm(f"Replace the database by snapshot {snapshot}?")
+    for line in _restore_by(run, snapshot, "--yes").splitlines():
+        run.told(line)
+
+
+def _restore_by(run: Run, snapshot: str, option: str) -> str:
+    found = [version for status in run.statuses().values() for version in status["releases"]]
+    installed = [run.kis(version) for version in found if run.kis(version).exists()]
+    program = installed[-1] if installed else run.config.checkout / "script/kis"
+    return run.runner.check(
+        [str(program), "db", "restore", snapshot, option],
+        Problem(f"Snapshot {snapshot}", "was not restored", "The database is as it was"),
+        environment=schema.database_environment(run),
+        timeout_sec=_RESTORE_SEC,
+    )

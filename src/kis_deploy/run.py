@@ -1,0 +1,123 @@
+"""What the steps of one deployment share: settings, log, report, and how it talks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kis_deploy.config import Config, Release
+from kis_deploy.hosts import Host, parse_hosts
+from kis_deploy.problems import DeployError
+from kis_deploy.report import Report
+from kis_deploy.runner import Runner
+
+_T = TypeVar("_T")
+CALL_SEC = 120.0
+INSTALL_SEC = 1200.0
+
+
+@dataclass(slots=True)
+class Run:
+    """One call of the deployer."""
+
+    config: Config
+    runner: Runner
+    report: Report
+    release: Release | None
+    assume_yes: bool = False
+    dry: bool = False
+    say: Callable[[str], None] = print
+    snapshot: str | None = None
+    switched: list[str] = field(default_factory=list)
+
+    def told(self, text: str) -> None:
+        """Tell something that is done: on the terminal, in the log and in the report."""
+        self.report.steps[-1].told.append(self.runner.redact(text))
+        self.runner.note(text)
+        self.say(f"✅ {self.runner.redact(text)}")
+
+    def progress(self, text: str) -> None:
+        """Tell what is under way: on the terminal and in the log."""
+        self.runner.note(text)
+        self.say(f"   {self.runner.redact(text)}")
+
+    def deployed(self) -> Release:
+        """Return the release to deploy. Raises DeployError where none was named."""
+        if self.release is None:
+            raise DeployError.of(
+                "DEPLOY_RELEASE", "names no release", "Name the folder of a release"
+            )
+        return self.release
+
+    def confirm(self, question: str) -> None:
+        """Ask for `yes`. Raises DeployError on every other answer, or where nobody can be asked."""
+        if self.assume_yes or not self.config.production:
+            return
+        if not sys.stdin.isatty():
+            raise DeployError.of(
+                "Confirmation", "nobody can be asked here", "Add --yes where nobody needs to be"
+            )
+        if input(f"{question} (yes/NO): ").strip() != "yes":
+            raise DeployError.of("Confirmation", "the answer was not yes", "Nothing was changed")
+
+    # ------------------------------------------------------------ hosts
+
+    def call(
+        self, host: Host, verb: str, timeout_sec: float = CALL_SEC, **request: object
+    ) -> dict[str, Any]:
+        """Ask the agent of a host."""
+        self.runner.note(f"{host.name}: {verb}")
+        asked = {
+            "root": self.config["DEPLOY_ROOT"],
+            "python": self.config["DEPLOY_PYTHON"],
+            "manager": self.config["DEPLOY_PROCESS_MANAGER"] or None,
+            **request,
+        }
+
+        def tell(text: str) -> None:
+            self.progress(text)
+
+        return host.call(verb, asked, tell=tell, timeout_sec=timeout_sec)
+
+    def each_host(self, act: Callable[[Host], _T]) -> dict[str, _T]:
+        """Do something on every host at the same time. Raises every host's problems at once."""
+        hosts = self.config.hosts
+        with ThreadPoolExecutor(len(hosts)) as pool:
+            tasks = {host.name: pool.submit(act, host) for host in hosts}
+        problems = [
+            problem
+            for task in tasks.values()
+            if isinstance(error := task.exception(), DeployError)
+            for problem in error.problems
+        ]
+        if problems:
+            raise DeployError(*problems)
+        return {name: task.result() for name, task in tasks.items()}
+
+    def statuses(self) -> dict[str, dict[str, Any]]:
+        """Return what every host says of itself; what serves there goes into the report."""
+        found = self.each_host(lambda host: self.call(host, "status"))
+        for status in found.values():
+            if status["serving"]:
+                self.report.previous = status["serving"]["version"]
+        return found
+
+    # ------------------------------------------------------------ installed releases
+
+    def tools(self) -> tuple[Host, str]:
+        """Return a host on this machine, and the root where releases are installed for commands.
+
+        That is the application's own root where a host of the application is this machine.
+        """
+        for host in self.config.hosts:
+            if host.local:
+                return host, self.config["DEPLOY_ROOT"]
+        return parse_hosts("local", None)[0], str(self.report.folder.parents[1] / "tools")
+
+    def kis(self, version: str) -> Path:
+        """Return the program of an installed release on this machine, there or not."""
+        return Path(self.tools()[1]) / "releases" / f"v{version}" / "venv/bin/kis"

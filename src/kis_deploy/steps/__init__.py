@@ -1,0 +1,1 @@
+"""The steps of a deployment, one module each: `step(run)` does it or raises DeployError."""

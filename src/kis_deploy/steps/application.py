@@ -1,0 +1,86 @@
+"""Step 6 and rollback: the new colour beside the old one, the switch, the old one's end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from kis_deploy.hosts import Host
+from kis_deploy.problems import DeployError
+from kis_deploy.run import Run
+from kis_deploy.steps.schema import install
+
+READY_SEC = 120
+_KEEP_HOURS = 24
+
+
+def deploy(run: Run) -> None:
+    """Step 6: serve the release on every host."""
+    run.statuses()
+    install(run)
+    serve(run, run.deployed().version)
+    run.told("Application deployed successfully")
+
+
+def serve(run: Run, version: str) -> None:
+    """Start a version that is installed on every host, switch to it, and end what served before.
+
+    Where one host cannot start it nothing is switched. Raises DeployError.
+    """
+    settle(run)
+    began = time.monotonic()
+    try:
+        started = run.each_host(lambda host: _start(run, host, version))
+    except DeployError:
+        settle(run)
+        raise
+    run.told(f"v{version} is ready beside what serves")
+    run.each_host(lambda host: _switch(run, host, started[host.name]))
+    run.told(f"The proxy leads to v{version}")
+    run.report.figures["Application seconds"] = round(time.monotonic() - began, 3)
+    run.each_host(lambda host: _drain(run, host, started[host.name]["colour"]))
+    run.report.version = version
+
+
+def settle(run: Run) -> None:
+    """Clean up what a run that broke off began; what serves is not touched. Raises DeployError."""
+    for name, done in run.each_host(lambda host: run.call(host, "settle")).items():
+        for text in done["cleaned"]:
+            run.progress(f"{name}: cleaned up: {text}")
+
+
+def prune(run: Run) -> None:
+    """Remove releases that nobody goes back to."""
+    run.each_host(lambda host: run.call(host, "prune", keep_hours=_KEEP_HOURS))
+
+
+def _start(run: Run, host: Host, version: str) -> dict[str, Any]:
+    config = run.config
+    return run.call(
+        host,
+        "start",
+        READY_SEC + 60.0,
+        version=version,
+        environment=config.application(),
+        ports=[int(port) for port in config["DEPLOY_PORTS"].split(",")],
+        proxy_port=int(config["APP_PORT"]),
+        bind=config["DEPLOY_BIND"],
+        workers=int(config["DEPLOY_WORKERS"]),
+        ready_sec=READY_SEC,
+    )
+
+
+def _switch(run: Run, host: Host, started: dict[str, Any]) -> None:
+    run.switched.append(host.name)  # before: a switch that breaks off is taken back, too
+    run.call(
+        host,
+        "switch",
+        colour=started["colour"],
+        port=started["port"],
+        proxy_port=int(run.config["APP_PORT"]),
+        bind=run.config["DEPLOY_BIND"],
+    )
+
+
+def _drain(run: Run, host: Host, serving: str) -> None:
+    run.call(host, "drain", colour="green" if serving == "blue" else "blue")

@@ -1,0 +1,166 @@
+"""Steps 3 and 4: is the database what it should be; snapshot, rehearsal, migrations."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kis_deploy import database
+from kis_deploy.hosts import Host
+from kis_deploy.problems import DeployError, Problem
+from kis_deploy.run import INSTALL_SEC, Run
+
+_SNAPSHOT_SEC, _REHEARSAL_SEC = 3600.0, 3600.0
+
+
+def install(run: Run) -> None:
+    """Put the release beside the ones that are there, on every host and for the commands here."""
+    release = run.deployed()
+
+    def put(host: Host, root: str) -> None:
+        host.send_release(release.folder, root, release.version, run.progress)
+        run.call(host, "install", INSTALL_SEC, version=release.version, root=root)
+
+    run.each_host(lambda host: put(host, run.config["DEPLOY_ROOT"]))
+    host, root = run.tools()
+    if root != run.config["DEPLOY_ROOT"]:
+        put(host, root)
+
+
+def validate(run: Run) -> None:
+    """Step 3: lint, pending migrations, and what differs from what the migrations make."""
+    release, head = run.deployed(), database.head(run.config)
+    waiting = database.pending(run.config, run.runner, release.folder)
+    run.told(f"Pending migrations: {', '.join(waiting) or 'none'}")
+    if head:
+        database.lint(run.config, run.runner)
+        run.told("Database lint: no errors")
+    if run.dry:
+        run.progress("The comparison with a fresh database needs the release installed: not run")
+        return
+    install(run)
+    run.told(f"{release.tag} is installed beside what serves")
+    if head:
+        _compare(run, head)
+    else:
+        run.told("The database is empty: nothing to compare")
+
+
+def _compare(run: Run, head: str) -> None:
+    with _reference(run, head) as url:
+        drift = database.difference(run.config, run.runner, url)
+    if drift:
+        raise DeployError.of(
+            "Schema",
+            f"the database is not what its migrations make\n{drift}",
+            "Take these changes back, or put them into a migration",
+        )
+    run.told("The database is what its migrations make")
+
+
+@contextmanager
+def _reference(run: Run, head: str) -> Iterator[str]:
+    """Lend the address of a fresh database with the migrations up to one of them."""
+    command = [str(run.kis(run.deployed().version)), "db", "reference", "--until", head]
+    run.runner.note("$ " + " ".join(command))
+    with subprocess.Popen(  # noqa: S603 - the release's own program
+        command,
+        env=database_environment(run),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            line = process.stdout.readline().strip() if process.stdout else ""
+            if not line:
+                told = process.stderr.read() if process.stderr else ""
+                raise DeployError.of("kis db reference", told.strip() or "ended", "Read the log")
+            yield line
+        finally:
+            if process.stdin:
+                process.stdin.close()  # which ends it
+            process.wait(60)
+
+
+# ---------------------------------------------------------------- step 4
+
+
+def push(run: Run) -> None:
+    """Step 4: snapshot, rehearsal on a copy, confirmation, migrations."""
+    release = run.deployed()
+    run.statuses()
+    if not run.kis(release.version).exists():
+        install(run)
+    if database.head(run.config):
+        run.snapshot = _snapshot(run)
+        _rehearse(run, run.snapshot)
+    else:
+        run.told("The database is empty: no snapshot, and nothing to rehearse on")
+    waiting = database.pending(run.config, run.runner, release.folder)
+    if waiting:
+        run.say("⚠️  PRODUCTION DATABASE MIGRATION ⚠️" if run.config.production else "")
+        run.confirm(
+            f"Are you sure you want to push {len(waiting)} migrations to"
+            f" {run.config['APP_ENV'].upper()}?"
+        )
+        done = database.push(run.config, run.runner, release.folder)
+        run.told(f"Database migrations pushed: {', '.join(done)}")
+    else:
+        run.told("No migration is pending")
+    database.claim_installation(run.config)
+
+
+def database_environment(run: Run) -> dict[str, str]:
+    """Return the environment of `kis db`: the owner's address, and where snapshots are."""
+    config = run.config
+    home = run.report.folder.parents[1] / "kis"
+    return config.commands(
+        APP_ENV="development",  # a tool of this machine, which needs no production settings
+        KIS_HOME=str(home),
+        KIS_BACKUP_DIR=config["KIS_BACKUP_DIR"] or str(run.report.folder.parents[1] / "snapshots"),
+        SUPABASE_DIRECT_URL=config["SUPABASE_OWNER_URL"],
+        SUPABASE_URL=config["SUPABASE_URL"],
+        SUPABASE_SERVICE_ROLE_KEY=config["SUPABASE_SERVICE_ROLE_KEY"],
+        LANG="en_US.UTF-8",
+    )
+
+
+def _snapshot(run: Run) -> str:
+    output = run.runner.check(
+        [str(run.kis(run.deployed().version)), "db", "snapshot", "--json"],
+        Problem("Snapshot", "was not made", "Nothing was changed; read the log of step 4"),
+        environment=database_environment(run),
+        timeout_sec=_SNAPSHOT_SEC,
+    )
+    told = json.loads(output[output.index("{") :])
+    run.report.figures["Snapshot"] = told["id"]
+    run.told(f"Snapshot {told['id']}: {told['rows']} rows")
+    return str(told["id"])
+
+
+def _rehearse(run: Run, snapshot: str) -> None:
+    """Restore the snapshot elsewhere, migrate it, and run both releases on it."""
+    release, previous = run.deployed(), run.report.previous
+    serving = run.kis(previous) if previous and previous != release.version else None
+    programs = [run.kis(release.version)]
+    if serving is not None and serving.exists():
+        programs.append(serving)
+    elif serving is not None:
+        run.progress(f"v{previous} is not installed here: not rehearsed on the new schema")
+    folder = release.folder / "supabase/migrations"
+    command = [str(programs[0]), "db", "rehearse", snapshot, "--migrations", str(folder)]
+    run.runner.check(
+        [*command, *(part for program in programs for part in ("--serve", str(program)))],
+        Problem(
+            "Rehearsal",
+            "the release does not work on a copy of the database",
+            "The database was not touched and what served goes on; mend the release",
+        ),
+        environment=database_environment(run),
+        timeout_sec=_REHEARSAL_SEC,
+    )
+    told = " and ".join(f"{program.parents[2].name}" for program in programs)
+    run.told(f"Rehearsed on a copy of the database: migrations, then {told}")

@@ -1,0 +1,1 @@
+"""Watching a service after a deployment: looks, no-go triggers, reports."""

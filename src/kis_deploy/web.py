@@ -1,0 +1,119 @@
+"""A small HTTP client: JSON, time-outs, a limit for answers, no redirects, no proxies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from kis_deploy.problems import DeployError
+
+MAX_ANSWER = 64 << 20
+TIMEOUT_SEC = 30.0
+OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:  # noqa: ANN401 - JSON
+        """Return the body's JSON; None where it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    def object(self) -> dict[str, Any]:
+        """Return the body's JSON object; an empty one where it is none."""
+        found = self.json()
+        return found if isinstance(found, dict) else {}
+
+
+class Web:
+    """A server, with the headers that each request to it carries; of one thread.
+
+    The connection is kept from request to request until `close`, or the end of a `with`.
+    """
+
+    def __init__(
+        self,
+        origin: str,
+        headers: Mapping[str, str] | None = None,
+        timeout_sec: float = TIMEOUT_SEC,
+    ) -> None:
+        parts = urlsplit(origin)
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        self.host = parts.netloc
+        self._prefix = parts.path.rstrip("/")
+        self._headers = dict(headers or {})
+        self._connection = kind(parts.hostname or "", parts.port, timeout=timeout_sec)
+
+    def __enter__(self) -> Self:
+        """Lend the client for a block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the connection with the block."""
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        send: object = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request, with JSON (`send`) or bytes; the status is the caller's to judge.
+
+        Raises DeployError where there is no whole answer.
+        """
+        more = dict(headers or {})
+        if send is not None:
+            data = json.dumps(send).encode()
+            more["content-type"] = "application/json"
+        try:
+            return self._answer(method, self._prefix + path, data, self._headers | more)
+        except (OSError, HTTPException) as error:
+            self.close()
+            raise DeployError.of(
+                self.host,
+                f"gives no whole answer ({_reason(error)})",
+                "Check the address, the network and that the service runs",
+            ) from None
+
+    def _answer(
+        self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]
+    ) -> Answer:
+        self._connection.request(method, path, data, headers)
+        response = self._connection.getresponse()
+        body = response.read(MAX_ANSWER + 1)
+        if len(body) > MAX_ANSWER:
+            raise HTTPException(f"more than {MAX_ANSWER >> 20} MiB")
+        if response.length:  # which a limited read does not complain about
+            raise IncompleteRead(body, response.length)
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, body)
+
+
+def _reason(error: OSError | HTTPException) -> str:
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return strerror or str(error) or type(error).__name__

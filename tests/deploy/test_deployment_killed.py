@@ -1,0 +1,110 @@
+"""Deployments that are killed in the middle of each step, and two at the same time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.deploy.load import Load
+from tests.deploy.processes import Arguments
+from tests.deploy.site import Site, site_in
+from tests.service.site import until
+
+MORE = {"20270101000000_more.sql": "create table shared.more (id bigint primary key);\n"}
+STEPS = range(8)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Lend a site that 1.1.0 serves; 1.2.0 is cut."""
+    with site_in(tmp_path_factory.mktemp("killed")) as made:
+        with Arguments(made.secrets) as arguments:
+            made.deploy(made.release("1.1.0"))
+        assert arguments.seen > 20
+        assert arguments.telling == []
+        made.release("1.2.0", migrations=MORE)
+        yield made
+
+
+def start(site: Site, told: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    with told.open("wb") as file:
+        return subprocess.Popen(
+            site.command("--yes", *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=site.with_release(site.folder / "cut/v1.2.0"),
+            start_new_session=True,
+        )
+
+
+@pytest.mark.parametrize("number", STEPS)
+def test_a_kill_in_the_middle_of_a_step(site: Site, tmp_path: Path, number: int) -> None:
+    before, told = site.content(), tmp_path / "told"
+    with Load(site.url, token=site.project.token()) as load:
+        process = start(site, told)
+        until(lambda: f"ℹ Step {number}:" in told.read_text() or process.poll() is not None)
+        until(lambda: "✅" in told.read_text().partition(f"ℹ Step {number}:")[2] or number < 6)
+        process.kill()
+        process.wait()
+        until(lambda: site.status() is not None)
+    assert load.failures == []
+    assert site.content() == before
+    assert site.serving in ({"1.1.0"} if number < 6 else {"1.1.0", "1.2.0"})
+    assert site.migrations()[-1] in {"20261130090000", "20270101000000"}
+
+
+def test_the_next_run_says_so_and_cleans_up(site: Site) -> None:
+    with Load(site.url, token=site.project.token()) as load:
+        told = site.deploy(site.folder / "cut/v1.2.0")
+    assert load.failures == []
+    assert "was killed in step 7" in told
+    assert site.serving == "1.2.0"
+    assert site.status()["leftovers"] == []
+    assert site.migrations()[-1] == "20270101000000"
+
+
+def test_an_interrupted_one_says_what_was_left(site: Site, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    process = start(site, told)
+    until(lambda: "ℹ Step 4:" in told.read_text())
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait() == 1
+    assert "DEPLOY INTERRUPTED" in told.read_text()
+    assert site.report()["result"] == "interrupted"
+
+
+def test_two_at_the_same_time_are_refused(site: Site, tmp_path: Path) -> None:
+    first = tmp_path / "told"
+    process = start(site, first)
+    until(lambda: "ℹ Step 0:" in first.read_text())
+    second = site.script("--yes", cut=site.folder / "cut/v1.2.0")
+    elsewhere = tmp_path / "elsewhere"  # another machine's checkout
+    subprocess.run(["cp", "-r", site.checkout, elsewhere], check=True)
+    third = subprocess.run(
+        [elsewhere / "DEPLOYMENT_SCRIPT.sh", "--yes"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=site.with_release(site.folder / "cut/v1.2.0"),
+    )
+    assert process.wait() == 0, first.read_text()
+    assert second.returncode == 2
+    assert "another deployment of this project is under way" in second.stdout
+    assert third.returncode == 1
+    assert "another deployment of this project is under way" in third.stdout
+
+
+def test_every_start_and_end_is_in_the_audit_log(site: Site) -> None:
+    lines = (site.checkout / "out/prod_deploy/audit.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    started = [entry for entry in entries if entry["event"] == "started"]
+    finished = [entry for entry in entries if entry["event"] == "finished"]
+    assert len(started) - len(finished) == len(STEPS)  # the killed ones
+    assert all(entry["environment"] == "production" for entry in entries)
