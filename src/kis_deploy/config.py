@@ -41,7 +41,8 @@ class Config:
     def hosts(self) -> tuple[Host, ...]:
         """The hosts of the application."""
         ssh = self["DEPLOY_SSH_CONFIG"]
-        return parse_hosts(self["DEPLOY_HOSTS"], Path(ssh) if ssh else None)
+        python = self["DEPLOY_PYTHON"]
+        return parse_hosts(self["DEPLOY_HOSTS"], Path(ssh) if ssh else None, python)
 
     @property
     def base_url(self) -> str:

@@ -116,7 +116,8 @@ class Run:
         for host in self.config.hosts:
             if host.local:
                 return host, self.config["DEPLOY_ROOT"]
-        return parse_hosts("local", None)[0], str(self.report.folder.parents[1] / "tools")
+        here = parse_hosts("local", None, self.config["DEPLOY_PYTHON"])[0]
+        return here, str(self.report.folder.parents[1] / "tools")
 
     def kis(self, version: str) -> Path:
         """Return the program of an installed release on this machine, there or not."""

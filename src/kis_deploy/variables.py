@@ -349,6 +349,13 @@ VARIABLES: tuple[Variable, ...] = (
         default="2",
     ),
     Variable(
+        name="DEPLOY_READY_SEC",
+        expected="1 to 3600",
+        rule=_number(1, 3600),
+        remedy='Write export DEPLOY_READY_SEC="120", how long a start may take',
+        default="120",
+    ),
+    Variable(
         name="DEPLOY_P95_MS",
         expected="1 to 60000",
         rule=_number(1, 60_000),

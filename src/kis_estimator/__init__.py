@@ -1,3 +1,3 @@
 """KIS Estimator: from a breaker schedule to a designed, priced panel."""
 
-__version__ = "0.1.0"
+__version__ = "2.1.0"

@@ -24,7 +24,7 @@ from kis_estimator.store.snapshot_file import SnapshotKey
 from kis_estimator.store.snapshot_restore import load
 from kis_estimator.store.snapshots import Snapshot
 
-_START_SEC, _ESTIMATE_SEC, _STOP_SEC, _COMMAND_SEC = 180, 300, 60, 60
+_ESTIMATE_SEC, _STOP_SEC, _COMMAND_SEC = 300, 60, 60
 _LOOK_SEC = 0.25
 _LOG_LINES = 20
 _ORDER = {
@@ -85,25 +85,27 @@ def rehearse(
     folder: Path,
     executables: Sequence[str],
     scratch: Path,
+    ready_sec: float,
 ) -> Rehearsal:
     """Restore a snapshot below `scratch`, apply the migrations of a folder, try each executable.
 
-    Raises what restoring and migrating the copy raise; everything is removed afterwards.
+    One that is not ready within `ready_sec` seconds of its start has failed. Raises what restoring
+    and migrating the copy raise; everything is removed afterwards.
     """
     with scratch_installation(scratch) as (home, server):
         load(server.dsn("postgres"), snapshot, key)
         applied = migrate(server.dsn("postgres"), folder)
-        trials = tuple(_try(executable, home) for executable in executables)
+        trials = tuple(_try(executable, home, ready_sec) for executable in executables)
     return Rehearsal(applied=tuple(m.file for m in applied), trials=trials)
 
 
-def _try(executable: str, home: Path) -> Trial:
+def _try(executable: str, home: Path, ready_sec: float) -> Trial:
     began, log = time.monotonic(), home / "serve.log"
     log.write_bytes(b"")
     told: dict[str, Any] = {}
     try:
         told["version"] = _said(executable, home, "--version").removeprefix("kis ")
-        with _serving(executable, home, log) as url:
+        with _serving(executable, home, log, ready_sec) as url:
             told["ready"] = True
             told |= _estimated(url, _said(executable, home, "token"))
         if told["estimate"] != "completed" or not told["gates_run"]:
@@ -141,7 +143,7 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _serving(executable: str, home: Path, log: Path) -> Iterator[str]:
+def _serving(executable: str, home: Path, log: Path, ready_sec: float) -> Iterator[str]:
     """Run a release on the copy; lend its address when it is ready."""
     with (
         log.open("wb") as output,
@@ -155,7 +157,7 @@ def _serving(executable: str, home: Path, log: Path) -> Iterator[str]:
         ) as process,
     ):
         try:
-            yield _awaited(lambda: _ready(process, home), _START_SEC, "it did not become ready")
+            yield _awaited(lambda: _ready(process, home), ready_sec, "it did not become ready")
         finally:
             process.terminate()
             try:

@@ -116,9 +116,9 @@ class Site:
             env=self.with_release(cut) | more,
         )
 
-    def deploy(self, cut: Path, *arguments: str, code: int = 0) -> str:
+    def deploy(self, cut: Path, *arguments: str, code: int = 0, **more: str) -> str:
         """Deploy a release and return what was told; the exit code is the expected one."""
-        done = self.script("--yes", *arguments, cut=cut)
+        done = self.script("--yes", *arguments, cut=cut, **more)
         assert done.returncode == code, done.stdout + self.logs()
         return done.stdout
 

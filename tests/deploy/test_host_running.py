@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import stat
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 from uuid import UUID
@@ -12,8 +15,12 @@ import httpx
 import pytest
 from tests.deploy.host_root import SECRET, HostRoot, host_root, processes_with, tree
 from tests.deploy.load import Load
+from tests.store.postgresql import free_port
 
-from kis_deploy.host.layout import Layout
+from kis_deploy.host.layout import Colour, Layout
+from kis_deploy.host.managers import PROXY
+from kis_deploy.host.proxy import provide
+from kis_deploy.host.state import State
 from kis_deploy.host.supervisord import Supervisord
 from kis_deploy.problems import DeployError
 
@@ -226,3 +233,31 @@ def test_what_no_colour_answers_is_told_as_other_errors_are(host: HostRoot) -> N
     assert host.call("settle")["cleaned"] == [f"started {now['colour']}, which should serve"]
     large = httpx.post(f"{host.url}/v1/estimate", content=bytes(25 * 2**20 + 1), timeout=60)
     assert (large.status_code, large.json()["code"]) == (413, "BODY_TOO_LARGE")
+
+
+def test_the_proxy_runs_as_the_account_of_the_service(tmp_path: Path) -> None:
+    """Where the agent is root; who is not root is that account."""
+    layout = Layout(tmp_path / "root", None if os.geteuid() else "www-data")
+    for parent in layout.root.parents:
+        if parent.owner() == getpass.getuser():
+            parent.chmod(parent.stat().st_mode | 0o011)
+    layout.prepare()
+    manager = Supervisord(layout)
+    ports: dict[Colour, int] = {"blue": free_port(), "green": free_port()}
+    state = State(proxy_port=free_port(), ports=ports)
+    manager.prepare()
+    try:
+        provide(layout, manager, state)
+        pid = manager.pid(PROXY)
+        assert Path(f"/proc/{pid}").owner() == (layout.account or getpass.getuser())
+        large = httpx.post(
+            f"http://127.0.0.1:{state.proxy_port}/", content=bytes(2**20), timeout=60
+        )
+        assert large.status_code == 503
+        moved = replace(state, proxy_port=free_port())
+        provide(layout, manager, moved)
+        assert manager.pid(PROXY) == pid, "a reload"
+        assert httpx.get(f"http://127.0.0.1:{moved.proxy_port}/", timeout=60).status_code == 503
+    finally:
+        manager.stop(PROXY)
+        manager.shut_down()

@@ -91,7 +91,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("systemctl", "journalctl"):
         (tools / name).write_text(
             f'#!/bin/sh\necho {name} "$@" >> {log}\n'
-            'case "$*" in *MainPID*green*) echo 0;; *MainPID*) echo 4711;; *-n*) echo last;; esac\n'
+            "state() { echo MainPID=$1; echo ActiveState=$2; }\n"
+            'case "$*" in *MainPID*green*) state 4712 deactivating;; *MainPID*blue*) '
+            "state 4711 active;; *MainPID*) state 0 inactive;; *-n*) echo last;; esac\n"
             'case "$*" in *--now*proxy*) echo no such unit >&2; exit 5;; esac\n',
             encoding="utf-8",
         )
@@ -113,14 +115,15 @@ def test_what_systemd_is_asked_for(tmp_path: Path, asked: Path) -> None:
     manager.prepare()
     manager.start("blue")
     manager.stop("green")
-    assert (manager.pid("blue"), manager.pid("green")) == (4711, None)
+    assert [manager.pid(name) for name in ("blue", "green", PROXY)] == [4711, None, None]
     assert manager.tail("blue", 20) == ["last"]
     assert asked.read_text(encoding="utf-8").splitlines() == [
         "systemctl daemon-reload",
         "systemctl enable --now kis-estimator@blue.service",
         "systemctl disable --now kis-estimator@green.service",
-        "systemctl show --property=MainPID --value kis-estimator@blue.service",
-        "systemctl show --property=MainPID --value kis-estimator@green.service",
+        "systemctl show --property=ActiveState,MainPID kis-estimator@blue.service",
+        "systemctl show --property=ActiveState,MainPID kis-estimator@green.service",
+        "systemctl show --property=ActiveState,MainPID kis-estimator-proxy.service",
         "journalctl -u kis-estimator@blue.service -n 20 -o cat --no-pager",
     ]
     assert {path.name for path in (tmp_path / "_UNITS_FOLDER").iterdir()} == set(UNITS)

@@ -43,8 +43,8 @@ def configuration(layout: Layout, state: State) -> str:
         "@LISTEN@": f"{bind}:{state.proxy_port}",
         "@BLUE@": f"127.0.0.1:{state.ports['blue']}",
         "@GREEN@": f"127.0.0.1:{state.ports['green']}",
-        # Who starts as root must name it: the workers look for the mark below the root.
-        "@USER@": "user root;" if layout.account is None and not os.geteuid() else "",
+        # Who is root must name an account, also to check: nginx gives its folders to that one.
+        "@USER@": "" if os.geteuid() else f"user {layout.account or 'root'};",
     }.items():
         text = text.replace(name, value)
     return text
@@ -60,6 +60,8 @@ def provide(layout: Layout, manager: Manager, state: State) -> None:
     changed = not file.exists() or file.read_text(encoding="utf-8") != text
     if changed:
         _check(layout, text)
+        # The check has made these, where there were none.
+        layout.hand_over(*layout.logs.glob("*.log"), *layout.proxy.glob("nginx.pid"))
         write(file, text)
     pid = manager.pid(PROXY)
     if pid is None:

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import time
 import xmlrpc.client
+from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -23,6 +24,7 @@ from kis_deploy.problems import DeployError
 STOP_SEC = 60
 _START_SEC = 60
 _ANSWER_SEC = STOP_SEC + 30
+_ENDING = "STOPPING"
 _SOCKET_PATH_BYTES = 90  # of 103: supervisord binds under a longer name first
 _LOG = "stdout_logfile={log}\nstdout_logfile_maxbytes=20MB\nstdout_logfile_backups=5\n"
 _MAIN = """\
@@ -101,6 +103,7 @@ class Supervisord:
         """Start a program with its present configuration."""
         if self.pid(name) is not None:
             return
+        self._await_end(name)
         [[added, changed, _]] = self._call("reloadConfig")
         if name in changed:
             self._call("removeProcessGroup", name)
@@ -112,18 +115,16 @@ class Supervisord:
         """Stop a program, and wait until it has ended."""
         if not self._alive():
             return
-        with suppress(xmlrpc.client.Fault):  # it does not run
+        with suppress(xmlrpc.client.Fault):  # it does not run, or is being stopped already
             self._call("stopProcess", name)
+        self._await_end(name)
 
     def pid(self, name: str) -> int | None:
-        """Return the process of a program that starts or runs."""
+        """Return the process of a program that starts or runs; not of one that is to end."""
         if not self._alive():
             return None
-        try:
-            found = self._call("getProcessInfo", name)
-        except xmlrpc.client.Fault:
-            return None
-        return int(found["pid"]) or None
+        found = self._process(name)
+        return None if found["statename"] == _ENDING else found["pid"] or None
 
     def tail(self, name: str, lines: int) -> list[str]:
         """Return the end of the program's log."""
@@ -136,7 +137,19 @@ class Supervisord:
         """End the daemon."""
         if self._alive():
             self._call("shutdown")
-            _wait(lambda: not self._alive(), "supervisord does not end")
+            _wait(lambda: not self._alive(), "does not end")
+        if self._socket.parent != self._layout.run:
+            shutil.rmtree(self._socket.parent, ignore_errors=True)
+
+    def _process(self, name: str) -> dict[str, Any]:
+        try:
+            return dict(self._call("getProcessInfo", name))
+        except xmlrpc.client.Fault:  # it was never started
+            return {"statename": "STOPPED", "pid": 0}
+
+    def _await_end(self, name: str) -> None:
+        """Wait for a program that is being stopped, perhaps by an agent that was killed."""
+        _wait(lambda: self._process(name)["statename"] != _ENDING, f"does not end {name}")
 
     def _program(self, name: str, command: str, folder: Path, signal: str) -> str:
         text = _PROGRAM.format(
@@ -167,7 +180,7 @@ class Supervisord:
                 f"does not start: {(done.stderr or done.stdout).strip()[-500:]}",
                 f"Read {self._layout.logs}/supervisord.log",
             )
-        _wait(self._alive, f"supervisord does not answer at {self._socket}")
+        _wait(self._alive, f"does not answer at {self._socket}")
 
     def _alive(self) -> bool:
         try:
@@ -222,8 +235,8 @@ def _make_private(folder: Path) -> None:
         raise DeployError.of(str(folder), "belongs to somebody else", "Remove it")
 
 
-def _wait(condition: Any, otherwise: str) -> None:  # noqa: ANN401 - a callable
-    deadline = time.monotonic() + _START_SEC
+def _wait(condition: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + _ANSWER_SEC
     while not condition():
         if time.monotonic() > deadline:
             raise DeployError.of("supervisord", otherwise, "Read its log below the root")

@@ -51,9 +51,10 @@ class Systemd:
             self._systemctl("disable", "--now", _unit(name))
 
     def pid(self, name: str) -> int | None:
-        """Return the main process."""
-        shown = self._systemctl("show", "--property=MainPID", "--value", _unit(name))
-        return int(shown.strip() or 0) or None
+        """Return the main process of a unit that starts or runs; not of one that is to end."""
+        shown = self._systemctl("show", "--property=ActiveState,MainPID", _unit(name))
+        found = dict(line.split("=", 1) for line in shown.splitlines())
+        return None if found["ActiveState"] == "deactivating" else int(found["MainPID"]) or None
 
     def tail(self, name: str, lines: int) -> list[str]:
         """Return the end of the unit's journal."""

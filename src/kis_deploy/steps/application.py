@@ -10,7 +10,6 @@ from kis_deploy.problems import DeployError
 from kis_deploy.run import Run
 from kis_deploy.steps.schema import install
 
-READY_SEC = 120
 _KEEP_HOURS = 24
 
 
@@ -56,17 +55,18 @@ def prune(run: Run) -> None:
 
 def _start(run: Run, host: Host, version: str) -> dict[str, Any]:
     config = run.config
+    ready_sec = int(config["DEPLOY_READY_SEC"])
     return run.call(
         host,
         "start",
-        READY_SEC + 60.0,
+        ready_sec + 60.0,
         version=version,
         environment=config.application(),
         ports=[int(port) for port in config["DEPLOY_PORTS"].split(",")],
         proxy_port=int(config["APP_PORT"]),
         bind=config["DEPLOY_BIND"],
         workers=int(config["DEPLOY_WORKERS"]),
-        ready_sec=READY_SEC,
+        ready_sec=ready_sec,
     )
 
 

@@ -152,6 +152,7 @@ def _rehearse(run: Run, snapshot: str) -> None:
         run.progress(f"v{previous} is not installed here: not rehearsed on the new schema")
     folder = release.folder / "supabase/migrations"
     command = [str(programs[0]), "db", "rehearse", snapshot, "--migrations", str(folder)]
+    command += ["--ready-sec", run.config["DEPLOY_READY_SEC"]]
     run.runner.check(
         [*command, *(part for program in programs for part in ("--serve", str(program)))],
         Problem(

@@ -234,6 +234,9 @@ def rehearse(
         list[str] | None,
         typer.Option(metavar="KIS", help="시험할 kis 실행 파일 / a release's kis to try"),
     ] = None,
+    ready_sec: Annotated[
+        float, typer.Option(min=1, help="시작을 기다리는 시간(초) / how long a start may take")
+    ] = 180,
     as_json: AsJson = False,
 ) -> None:
     """사본에서 마이그레이션과 릴리스를 시험합니다. Try migrations and releases on a copy.
@@ -253,7 +256,7 @@ def rehearse(
         settings = read_settings(os.environ)
         key = _key(settings)
         chosen = opened(settings.backup_dir, key, name)
-        done = run(chosen, key, migrations, serve or (), settings.home / _SCRATCH)
+        done = run(chosen, key, migrations, serve or (), settings.home / _SCRATCH, ready_sec)
         if as_json:
             trials = [_trial(trial) for trial in done.trials]
             told = {"id": name, "applied": list(done.applied), "passed": done.passed}

@@ -1,8 +1,8 @@
 """Getting all tables for oneself while the service works on them.
 
 PostgreSQL cannot let a session go on that waits for a table, as long as another one has read the
-table and now waits for us to write. So the locks are asked for in short tries, and the sessions of
-the service that wait for us are ended before each: what they began was never confirmed to anybody.
+table and now waits for us to write. So locks are asked for in short tries, and the sessions of the
+service that wait for us are ended in between: what they began was never confirmed to anybody.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal, LiteralString
+from typing import LiteralString
 
 from psycopg import sql
 from psycopg.errors import (
@@ -24,12 +24,7 @@ from kis_estimator.errors import KisError
 from kis_estimator.store.snapshot_contents import Conn, tables
 
 _ONE_TRY = "900ms"  # less than the server's deadlock_timeout: it is the other who gives in
-_BETWEEN_SEC = 0.02
-
-_LOCKS: dict[str, LiteralString] = {
-    "write": "lock table {} in exclusive mode",
-    "read": "lock table {} in access exclusive mode",
-}
+_BETWEEN_SEC = 0.004  # a session that was ended is gone by then, and not back yet
 
 _END_ALL = """
 select pg_terminate_backend(a.pid) from pg_stat_activity a
@@ -46,35 +41,57 @@ select distinct coalesce(nullif(a.application_name, ''), a.usename, '?') || ' (p
 """
 
 
-def shut_out(conn: Conn, verb: Literal["read", "write"], limit_sec: float) -> None:
-    """Keep others from reading, or from writing, all tables until the end of the transaction.
+def keep_writers_out(conn: Conn, limit_sec: float) -> None:
+    """Let others only read all tables until the end of the transaction.
 
-    Who must not read is sent away where `ending_sessions` allows it. Raises DATABASE_LOCKED with
-    the names of those who hold a table for longer.
+    Raises DATABASE_LOCKED with the names of those who write for longer than the limit.
     """
-    names = [sql.Identifier(*name) for name in reversed(tables(conn))]  # in the service's order
-    if not names:
-        return
-    conn.execute(sql.SQL("set local lock_timeout = {}").format(_ONE_TRY))
-    lock = sql.SQL(_LOCKS[verb]).format(sql.SQL(", ").join(names))
+    names = _names(conn)
+    if names:
+        lock = sql.SQL("lock table {} in exclusive mode").format(sql.SQL(", ").join(names))
+        _take(conn, lock, names, time.monotonic() + limit_sec)
+
+
+def keep_all_out(conn: Conn, limit_sec: float) -> None:
+    """Let nobody read a table until the end of the transaction; use it in `ending_sessions`.
+
+    Table by table, so that whoever comes waits before he has read anything. Raises DATABASE_LOCKED
+    with the names of those who read for longer than the limit.
+    """
     deadline = time.monotonic() + limit_sec
-    while not _locked(conn, lock, end_waiting=verb == "read"):
-        if time.monotonic() > deadline:
-            relations = [name.as_string(conn) for name in names]
-            holders = [name for (name,) in conn.execute(_HOLDERS, [relations])]
-            raise KisError.of("DATABASE_LOCKED", holders=holders or ["?"])
+    for name in _names(conn):
+        lock = sql.SQL("lock table {} in access exclusive mode").format(name)
+        _take(conn, lock, [name], deadline, end_waiting=True)
+
+
+def _names(conn: Conn) -> list[sql.Identifier]:
+    """Return the tables in the order in which the service comes to them, more or less."""
+    return [sql.Identifier(*name) for name in reversed(tables(conn))]
+
+
+def _take(
+    conn: Conn,
+    lock: sql.Composed,
+    names: list[sql.Identifier],
+    deadline: float,
+    *,
+    end_waiting: bool = False,
+) -> None:
+    conn.execute(sql.SQL("set local lock_timeout = {}").format(_ONE_TRY))
+    while True:
+        try:
+            with conn.transaction():
+                conn.execute(lock)
+        except (LockNotAvailable, DeadlockDetected):
+            if time.monotonic() > deadline:
+                relations = [name.as_string(conn) for name in names]
+                holders = [name for (name,) in conn.execute(_HOLDERS, [relations])]
+                raise KisError.of("DATABASE_LOCKED", holders=holders or ["?"]) from None
+        else:
+            return
+        if end_waiting:
+            _end(conn, _END_WAITING)
         time.sleep(_BETWEEN_SEC)
-
-
-def _locked(conn: Conn, lock: sql.Composed, *, end_waiting: bool) -> bool:
-    if end_waiting:
-        _end(conn, _END_WAITING)
-    try:
-        with conn.transaction():
-            conn.execute(lock)
-    except (LockNotAvailable, DeadlockDetected):
-        return False
-    return True
 
 
 @contextmanager

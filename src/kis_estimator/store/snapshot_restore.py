@@ -28,7 +28,7 @@ from kis_estimator.store.snapshot_contents import (
     tables,
 )
 from kis_estimator.store.snapshot_file import SnapshotKey
-from kis_estimator.store.snapshot_locks import ending_sessions, shut_out
+from kis_estimator.store.snapshot_locks import ending_sessions, keep_all_out, keep_writers_out
 from kis_estimator.store.snapshots import Snapshot, last_words, require_own, session
 
 Saved = TypeVar("Saved")
@@ -96,10 +96,10 @@ def swap(
     with session(dsn) as conn:
         require_own(snapshot, conn)
         settle(conn)
-        shut_out(conn, "write", lock_sec)
+        keep_writers_out(conn, lock_sec)
         saved = save()
         with ending_sessions(conn):
-            shut_out(conn, "read", lock_sec)
+            keep_all_out(conn, lock_sec)
             _drop(conn)
             _fill(conn, snapshot, key)
     with suppress(KisError), session(dsn) as conn:  # the server would do it by itself, later
