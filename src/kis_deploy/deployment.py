@@ -55,13 +55,14 @@ def check(run: Run) -> None:
         run.config.base_url, openapi, run.config, run.progress, version=version, limits=limits
     ):
         state = {True: "passed", False: "failed", None: "not run"}[found.passed]
-        run.report.figures[found.name] = f"{found.value} ({state}, limit {found.limit})"
+        run.report.figures[found.name] = f"{found.value or state}"
         if found.passed:
             run.told(f"{found.name}: {found.value}")
         elif openapi is None and found.name == "openapi":
             run.progress(f"{found.name}: not run, the folder of the release is not here")
         else:
-            cause = f"{state}: {found.value}, limit {found.limit}. {found.detail}"
+            limit = found.limit and f"(limit {found.limit})"
+            cause = " ".join(filter(None, (state, found.value, limit, found.detail)))
             problems.append(Problem(found.name, cause, "See the log of step 7 and docs/Runbook.md"))
     if problems:
         raise DeployError(*problems)
@@ -133,7 +134,7 @@ def back_to(run: Run, version: str | None) -> None:
     """Serve an earlier version on every host. Raises DeployError."""
     if version is None:
         raise DeployError.of("Rollback", "nothing served before", "Name a release with --to-tag")
-    application.serve(run, version)
+    application.serve(run, version, back=True)
     run.told(f"v{version} serves again")
     if run.snapshot:
         run.progress(
@@ -243,7 +244,8 @@ def _verdict(run: Run) -> str:
     head = {
         "successful": f"✅ 🎉 {kind} SUCCESSFUL!",
         "rolled back": f"❌ {kind} FAILED, {served} serves again",
-        "rollback failed": f"❌ {kind} FAILED, and so did going back",
+        "rollback failed": f"❌ {kind} FAILED"
+        + (", and so did going back" if kind == "DEPLOY" else ""),
     }.get(run.report.result, f"❌ {kind} {run.report.result.upper()}")
     if run.dry and run.report.result == "successful":
         head, next_steps = "✅ Dry run: nothing was changed", ["Deploy: ./DEPLOYMENT_SCRIPT.sh"]

@@ -147,6 +147,7 @@ def test_what_fails_its_validation_is_rolled_back(site: Site) -> None:
     assert site.serving == "1.2.0"
     assert site.content() == before
     assert site.report()["result"] == "rolled back"
+    assert site.status()["previous"]["version"] == "1.1.0"  # not the one that failed
     order(site)
 
 

@@ -11,13 +11,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_FIRST = 10_000 + 5000 * (_WORKER % 4) + os.getpid() % 23 * 200
+_PORTS = iter(range(_FIRST, _FIRST + 600))
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on and that no outgoing connection will be given.
+
+    Each worker of a test run has a range of its own below those that the system gives away; the
+    process number keeps runs apart that go on at the same time.
+    """
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("the worker's range of ports is used up")
 
 
 def run_as() -> dict[str, Any]:

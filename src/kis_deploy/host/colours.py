@@ -86,7 +86,10 @@ def await_ready(site: Site, colour: Colour, port: int, seconds: float = _READY_S
 
 
 def switch(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
-    """Send requests to the colour that was started; put back what was where it does not answer."""
+    """Send requests to the colour that was started; put back what was where it does not answer.
+
+    With `back` the release that is left is one that nobody returns to by default.
+    """
     began, state = time.monotonic(), site.state()
     colour, port = _colour_in(request), request.get("port")
     version = site.layout.version_of(colour)
@@ -107,7 +110,7 @@ def switch(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]
         mark(site.layout, other(colour))
         raise
     tell(f"Requests go to v{version}")
-    write_state(site.layout, state.switched(version))
+    write_state(site.layout, state.switched(version, back=bool(request.get("back"))))
     return {
         "from": old and old.version,
         "to": version,

@@ -117,8 +117,8 @@ def prune(layout: Layout, keep_hours: float) -> dict[str, object]:
     """
     state, now = read_state(layout), time.time()
     needed = {state.serving.version} if state.serving else set()
-    if state.previous and not is_over(state.previous.until):
-        needed.add(state.previous.version)
+    before = filter(None, (state.previous, state.earlier))
+    needed |= {kept.version for kept in before if not is_over(kept.until)}
     removed = []
     for version in layout.versions():
         complete = layout.release(version) / COMPLETE

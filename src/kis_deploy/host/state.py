@@ -27,7 +27,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """The colour that requests went to before; its release stays until then."""
+    """What to go back to: a release that served before; it stays until then."""
 
     version: str
     colour: Colour
@@ -46,21 +46,27 @@ class State:
     ports: Mapping[Colour, int] = field(default_factory=dict)
     serving: Serving | None = None
     previous: Previous | None = None
+    earlier: Previous | None = None  # what to go back to from `previous`
 
     @property
     def idle(self) -> Colour:
         """The colour that does not serve."""
         return COLOURS[0] if self.serving is None else other(self.serving.colour)
 
-    def switched(self, version: str) -> State:
-        """Return the state once requests go to the idle colour, which runs this version."""
+    def switched(self, version: str, *, back: bool = False) -> State:
+        """Return the state once requests go to the idle colour, which runs this version.
+
+        Going `back` the release that is left is not one to return to: what came before is.
+        """
         serving = Serving(version, self.idle, self.ports[self.idle], moment())
         old = self.serving
-        if old is None:
+        if back:
+            return replace(self, serving=serving, previous=self.earlier, earlier=None)
+        if old is None or old.version == version:
             return replace(self, serving=serving)
         until = moment(timedelta(hours=KEPT_HOURS))
         previous = Previous(old.version, old.colour, old.port, until)
-        return replace(self, serving=serving, previous=previous)
+        return replace(self, serving=serving, previous=previous, earlier=self.previous)
 
 
 def other(colour: Colour) -> Colour:
@@ -92,11 +98,13 @@ def read_state(layout: Layout) -> State:
 
 
 def _state_of(told: dict[str, Any]) -> State:
-    serving, previous = told.pop("serving"), told.pop("previous")
+    serving = told.pop("serving")
+    previous, earlier = (told.pop(name, None) for name in ("previous", "earlier"))
     return State(
         **told,
         serving=serving and Serving(**serving),
         previous=previous and Previous(**previous),
+        earlier=earlier and Previous(**earlier),
     )
 
 

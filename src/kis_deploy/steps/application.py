@@ -21,10 +21,11 @@ def deploy(run: Run) -> None:
     run.told("Application deployed successfully")
 
 
-def serve(run: Run, version: str) -> None:
+def serve(run: Run, version: str, *, back: bool = False) -> None:
     """Start a version that is installed on every host, switch to it, and end what served before.
 
-    Where one host cannot start it nothing is switched. Raises DeployError.
+    `back` says that what serves is left for good. Where one host cannot start it nothing is
+    switched. Raises DeployError.
     """
     settle(run)
     began = time.monotonic()
@@ -34,7 +35,7 @@ def serve(run: Run, version: str) -> None:
         settle(run)
         raise
     run.told(f"v{version} is ready beside what serves")
-    run.each_host(lambda host: _switch(run, host, started[host.name]))
+    run.each_host(lambda host: _switch(run, host, started[host.name], back=back))
     run.told(f"The proxy leads to v{version}")
     run.report.figures["Application seconds"] = round(time.monotonic() - began, 3)
     run.each_host(lambda host: _drain(run, host, started[host.name]["colour"]))
@@ -70,16 +71,9 @@ def _start(run: Run, host: Host, version: str) -> dict[str, Any]:
     )
 
 
-def _switch(run: Run, host: Host, started: dict[str, Any]) -> None:
+def _switch(run: Run, host: Host, started: dict[str, Any], *, back: bool) -> None:
     run.switched.append(host.name)  # before: a switch that breaks off is taken back, too
-    run.call(
-        host,
-        "switch",
-        colour=started["colour"],
-        port=started["port"],
-        proxy_port=int(run.config["APP_PORT"]),
-        bind=run.config["DEPLOY_BIND"],
-    )
+    run.call(host, "switch", colour=started["colour"], port=started["port"], back=back)
 
 
 def _drain(run: Run, host: Host, serving: str) -> None:

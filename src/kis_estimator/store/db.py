@@ -27,6 +27,12 @@ from kis_estimator.errors import KisError
 
 Role = Literal["viewer", "estimator", "admin"]
 
+GATE = 0x6B697321
+"""An advisory lock: every transaction here shares it, a restore of the database has it alone.
+
+So a restore finds nobody who has read a table and waits to write to it.
+"""
+
 _TRANSACTION_POOLER_PORT = "6543"
 _RECONNECT_SEC = 5  # then the next request tries again, at once
 _ASIDE, _ASIDE_SEC = 4, 3  # connections and time for what must not wait for a transaction
@@ -207,11 +213,12 @@ class Database:
             "timezone": "UTC",
             **more,
         }
-        return sql.SQL("begin; select {}").format(
+        return sql.SQL("begin; select pg_advisory_xact_lock_shared({}), {}").format(
+            sql.Literal(GATE),
             sql.SQL(", ").join(
                 sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
                 for name, value in settings.items()
-            )
+            ),
         )
 
     @contextmanager

@@ -1,8 +1,9 @@
 """Getting all tables for oneself while the service works on them.
 
-PostgreSQL cannot let a session go on that waits for a table, as long as another one has read the
-table and now waits for us to write. So locks are asked for in short tries, and the sessions of the
-service that wait for us are ended in between: what they began was never confirmed to anybody.
+PostgreSQL cannot give us a table that somebody has read who now waits for us to write. So the
+service's own transactions wait at a gate before they read anything. For sessions that do not (of
+the queue, of other programs) locks are asked for in short tries, and those of the service that wait
+for us are ended in between: what they began was never confirmed to anybody.
 """
 
 from __future__ import annotations
@@ -21,35 +22,54 @@ from psycopg.errors import (
 )
 
 from kis_estimator.errors import KisError
+from kis_estimator.store.db import GATE
 from kis_estimator.store.snapshot_contents import Conn, tables
 
 _ONE_TRY = "900ms"  # less than the server's deadlock_timeout: it is the other who gives in
 _BETWEEN_SEC = 0.004  # a session that was ended is gone by then, and not back yet
 
-_END_ALL = """
+# Of the service's sessions: those that wait for us, and all that do not wait at the gate.
+_END_WAITING = """
 select pg_terminate_backend(a.pid) from pg_stat_activity a
   where a.datname = current_database() and a.usename = 'kis_api'
+    and pg_backend_pid() = any (pg_blocking_pids(a.pid))
 """
-_END_WAITING = f"{_END_ALL} and pg_backend_pid() = any (pg_blocking_pids(a.pid))"
+_END_OTHERS = """
+select pg_terminate_backend(a.pid) from pg_stat_activity a
+  where a.datname = current_database() and a.usename = 'kis_api' and not exists (
+    select from pg_locks l where l.pid = a.pid and l.locktype = 'advisory' and l.objid = %s)
+"""
 
 _HOLDERS = """
 select distinct coalesce(nullif(a.application_name, ''), a.usename, '?') || ' (pid ' || l.pid || ')'
   from pg_locks l left join pg_stat_activity a on a.pid = l.pid
-  where l.granted and l.pid <> pg_backend_pid() and l.relation = any (%s::regclass[]::oid[])
+  where l.granted and l.pid <> pg_backend_pid()
+    and (l.relation = any (%s::regclass[]::oid[]) or (l.locktype = 'advisory' and l.objid = %s))
     and l.database = (select oid from pg_database where datname = current_database())
   order by 1
 """
 
 
 def keep_writers_out(conn: Conn, limit_sec: float) -> None:
-    """Let others only read all tables until the end of the transaction.
+    """Close the gate, and let others only read, until the end of the transaction.
 
     Raises DATABASE_LOCKED with the names of those who write for longer than the limit.
     """
-    names = _names(conn)
+    names, deadline = _names(conn), time.monotonic() + limit_sec
+    _close_gate(conn, limit_sec)
     if names:
         lock = sql.SQL("lock table {} in exclusive mode").format(sql.SQL(", ").join(names))
-        _take(conn, lock, names, time.monotonic() + limit_sec)
+        _take(conn, lock, names, deadline)
+
+
+def _close_gate(conn: Conn, limit_sec: float) -> None:
+    """Wait until no transaction of the service is open; whoever comes meanwhile waits behind us."""
+    conn.execute(sql.SQL("set local lock_timeout = {}").format(f"{limit_sec:.3f}s"))
+    try:
+        with conn.transaction():
+            conn.execute("select pg_advisory_xact_lock(%s)", [GATE])
+    except LockNotAvailable:
+        raise _locked(conn, []) from None
 
 
 def keep_all_out(conn: Conn, limit_sec: float) -> None:
@@ -84,9 +104,7 @@ def _take(
                 conn.execute(lock)
         except (LockNotAvailable, DeadlockDetected):
             if time.monotonic() > deadline:
-                relations = [name.as_string(conn) for name in names]
-                holders = [name for (name,) in conn.execute(_HOLDERS, [relations])]
-                raise KisError.of("DATABASE_LOCKED", holders=holders or ["?"]) from None
+                raise _locked(conn, names) from None
         else:
             return
         if end_waiting:
@@ -94,12 +112,18 @@ def _take(
         time.sleep(_BETWEEN_SEC)
 
 
+def _locked(conn: Conn, names: list[sql.Identifier]) -> KisError:
+    relations = [name.as_string(conn) for name in names]
+    holders = [name for (name,) in conn.execute(_HOLDERS, [relations, GATE])]
+    return KisError.of("DATABASE_LOCKED", holders=holders or ["?"])
+
+
 @contextmanager
 def ending_sessions(conn: Conn) -> Iterator[None]:
-    """Be allowed to end sessions of the service for a while; at the end, all of them are.
+    """Be allowed to end sessions of the service for a while; at the end, those of the queue are.
 
-    They remember the old tables. Members of a role may end its sessions, and the owner of the
-    schema may join the role, since he made it. Elsewhere they are left alone.
+    They remember the old tables' types. Members of a role may end its sessions, and the owner of
+    the schema may join the role, since he made it. Elsewhere they are left alone.
     """
     joined = False
     with suppress(InsufficientPrivilege, UndefinedObject), conn.transaction():
@@ -108,11 +132,11 @@ def ending_sessions(conn: Conn) -> Iterator[None]:
             conn.execute("grant kis_api to current_user")
             joined = True
     yield
-    _end(conn, _END_ALL)
+    _end(conn, _END_OTHERS, GATE)
     if joined:
         conn.execute("revoke kis_api from current_user")
 
 
-def _end(conn: Conn, query: LiteralString) -> None:
+def _end(conn: Conn, query: LiteralString, *values: int) -> None:
     with suppress(InsufficientPrivilege), conn.transaction():
-        conn.execute(query)
+        conn.execute(query, values)
