@@ -38,7 +38,8 @@ def put(store: Store, count: int) -> list[str]:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 def test_everything_is_listed(store: Store, count: int) -> None:
-    assert sorted(store.blobs.keys()) == sorted(put(store, count))
+    keys = put(store, count)
+    assert sorted(store.blobs.keys()) == sorted(keys)
     store.blobs.probe(10)
     assert len(list(store.blobs.keys())) == count
 

@@ -200,7 +200,7 @@ def restore(
     locale = terminal_locale()
     tell = _teller(locale, quiet=as_json)
     with _database(locale) as (settings, dsn):
-        if not (check or yes or sys.stdin.isatty()):
+        if not (check or yes or _has_terminal()):
             raise KisError.of("SNAPSHOT_NEEDS_YES")
         key = _key(settings)
         _require_session(settings)
@@ -354,12 +354,16 @@ def _teller(locale: Locale, *, quiet: bool) -> Callable[..., None]:
     return tell
 
 
+def _has_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
 def _ask(chosen: Snapshot, locale: Locale) -> None:
     """Ask for `yes`, or end the command."""
     from kis_estimator.terminal.console import print_said
 
-    created = chosen.about["createdAt"]
-    if typer.prompt(say("SNAPSHOT_ASK", locale, id=chosen.id, time=created)).strip() != "yes":
+    print_said("SNAPSHOT_ASK", locale, id=chosen.id, time=chosen.about["createdAt"])
+    if input("> ").strip() != "yes":
         print_said("SNAPSHOT_NOT_RESTORED", locale)
         raise typer.Exit(WRONG)
 

@@ -68,16 +68,11 @@ class Principal:
 
     def claims(self) -> str:
         """Return the claims of the caller's token that the policies of the database read."""
+        metadata: dict[str, object] = {"org_id": str(self.org_id), "role": self.role}
+        if self.quarantined:
+            metadata |= {"quarantined": True}
         return json.dumps(
-            {
-                "sub": str(self.user_id),
-                "role": "authenticated",
-                "app_metadata": {
-                    "org_id": str(self.org_id),
-                    "role": self.role,
-                    "quarantined": self.quarantined,
-                },
-            }
+            {"sub": str(self.user_id), "role": "authenticated", "app_metadata": metadata}
         )
 
 
@@ -213,12 +208,12 @@ class Database:
             "timezone": "UTC",
             **more,
         }
-        return sql.SQL("begin; select pg_advisory_xact_lock_shared({}), {}").format(
-            sql.Literal(GATE),
+        return sql.SQL("begin; select {}, pg_advisory_xact_lock_shared({})").format(
             sql.SQL(", ").join(
                 sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
                 for name, value in settings.items()
             ),
+            sql.Literal(GATE),
         )
 
     @contextmanager
