@@ -120,11 +120,13 @@ def unfinished(folder: Path) -> str | None:
     reports = sorted(folder.glob(f"*/{FILE}"))
     if not reports:
         return None
+    name = reports[-1].parent.name
     try:
         told = json.loads(reports[-1].read_bytes())
         if told["result"] != "running":
             return None
-        step = next(s for s in reversed(told["steps"]) if s["status"] == "running")
-        return f"{reports[-1].parent.name} was killed in step {step['number']} ({step['name']})"
-    except (ValueError, KeyError, TypeError, StopIteration):
-        return f"{reports[-1].parent.name} was killed"
+        last = told["steps"][-1]
+        when = "in" if last["status"] == "running" else "after"
+        return f"{name} was killed {when} step {last['number']} ({last['name']})"
+    except (ValueError, KeyError, TypeError, IndexError):
+        return f"{name} was killed"

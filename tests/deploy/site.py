@@ -136,6 +136,27 @@ class Site:
     def serving(self) -> str | None:
         return (self.status()["serving"] or {}).get("version")
 
+    def snapshot(self) -> str:
+        """Take a snapshot of the database and return its name."""
+        done = subprocess.run(
+            [
+                self.folder / f"host/releases/v{self.serving}/venv/bin/kis",
+                "db",
+                "snapshot",
+                "--json",
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={
+                "PATH": os.environ["PATH"],
+                "SUPABASE_DIRECT_URL": self.project.owner,
+                "KIS_BACKUP_KEY": self.environment["KIS_BACKUP_KEY"],
+                "KIS_BACKUP_DIR": str(self.checkout / "out/snapshots"),
+            },
+        )
+        return str(json.loads(done.stdout)["id"])
+
     def report(self) -> dict[str, Any]:
         """Return the report of the last run."""
         newest = max((self.checkout / "out/prod_deploy").glob("*/report.json"))

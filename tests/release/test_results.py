@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +192,13 @@ def test_a_pin_without_a_hash_fails(tmp_path: Path) -> None:
     assert (check.state, check.detail) == (
         "failed", "requirements.lock: b, requirements-dev.lock: git+ssh://host/a",
     )  # fmt: skip
+
+
+def test_every_pattern_leads_to_tests_of_this_project(root: Path) -> None:
+    tests = [
+        f"{'.'.join(path.relative_to(root).with_suffix('').parts)}::{name}"
+        for path in (root / "tests").rglob("test_*.py")
+        for name in re.findall(r"^ *def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    patterns = {pattern for area in definition().areas for pattern in area.tests}
+    assert {p for p in patterns if not any(fnmatchcase(name, p) for name in tests)} == set()

@@ -182,7 +182,8 @@ def new_tree(root: Path, project: Path) -> Tree:
     root.mkdir(parents=True)
     tree = Tree(root)
     for path in definition().files.values():
-        tree.write(path, f"of {path}\n")
+        file = path if "." in path else f"{path}/20260101000000_first.sql"
+        tree.write(file, f"of {path}\n")
     tree.write("openapi.yaml", CONTRACT)
     tree.write("CHANGELOG.md", CHANGELOG)
     tree.write(".gitignore", "/out/\n")

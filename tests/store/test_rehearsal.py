@@ -13,13 +13,13 @@ from tests.service.site import until
 from tests.store.conftest import Dsn
 from tests.store.test_snapshots import KEY, add_customers, contents
 
-from kis_estimator import rehearsal
 from kis_estimator.errors import KisError
 from kis_estimator.rehearsal import rehearse
 from kis_estimator.store.migrate import migrations_folder
 from kis_estimator.store.scratch import scratch_installation
 from kis_estimator.store.snapshots import Snapshot, take
 
+READY_SEC = 180
 SOURCE = Path(__file__).parents[2] / "src"
 
 
@@ -73,7 +73,7 @@ def test_releases_are_tried_on_the_newer_schema_one_after_the_other(
     migrations = newer(tmp_path / "m", "create table estimator.newer (a int)")
     before = contents(dsn("postgres"))
     executables = [works(tmp_path), broken, str(tmp_path / "none")]
-    done = rehearse(taken, KEY, migrations, executables, tmp_path / "scratch")
+    done = rehearse(taken, KEY, migrations, executables, tmp_path / "scratch", READY_SEC)
     good, bad, none = done.trials
     assert done.applied == ("29990101000000_newer.sql",)
     assert not done.passed
@@ -88,12 +88,9 @@ def test_releases_are_tried_on_the_newer_schema_one_after_the_other(
     assert left(tmp_path / "scratch") == []
 
 
-def test_a_release_that_never_gets_ready_fails(
-    taken: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rehearsal, "_START_SEC", 0.2)
+def test_a_release_that_never_gets_ready_fails(taken: Snapshot, tmp_path: Path) -> None:
     idle = program(tmp_path / "idle", 'case "$1" in serve) exec sleep 600;; esac')
-    done = rehearse(taken, KEY, migrations_folder(), [idle], tmp_path / "scratch")
+    done = rehearse(taken, KEY, migrations_folder(), [idle], tmp_path / "scratch", 0.2)
     assert done.trials[0].problem == "it did not become ready within 0.2 s"
     assert left(tmp_path / "scratch") == []
 
@@ -101,7 +98,7 @@ def test_a_release_that_never_gets_ready_fails(
 def test_a_migration_that_fails_on_the_copy_is_named(taken: Snapshot, tmp_path: Path) -> None:
     migrations = newer(tmp_path / "m", "select 1;\nalter table estimator.none add column a int")
     with pytest.raises(KisError, match="MIGRATION_FAILED") as caught:
-        rehearse(taken, KEY, migrations, [], tmp_path / "scratch")
+        rehearse(taken, KEY, migrations, [], tmp_path / "scratch", READY_SEC)
     told = caught.value.notices[0].params
     assert (told["file"], told["line"]) == ("29990101000000_newer.sql", 2)
     assert "does not exist" in str(told["reason"])
@@ -132,15 +129,14 @@ def test_nothing_remains_of_one_that_was_ended(
         assert code == 128 + signal.SIGTERM
     else:
         assert left(home / "rehearsals")
-        end_orphan(idle, started)
+        end_orphan(started)
         with scratch_installation(home / "rehearsals"):
             pass  # whoever comes next removes what is left
     assert left(home / "rehearsals") == []
 
 
-def end_orphan(idle: str, started: Path) -> None:
+def end_orphan(started: Path) -> None:
     """End the process that a killed rehearsal left; a real service would be ended by its lock."""
-    assert idle
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
             ours = f"KIS_HOME={started.parent}".encode() in path.read_bytes()

@@ -224,7 +224,7 @@ def _socket_path(layout: Layout) -> Path:
     if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
         return path
     digest = hashlib.sha256(os.fsencode(layout.root)).hexdigest()[:16]
-    return Path(f"/tmp/kis-{os.geteuid()}-{digest}/supervisor.sock")  # noqa: S108 - made private
+    return Path(f"/var/tmp/kis-{os.geteuid()}-{digest}/supervisor.sock")  # noqa: S108 - made private
 
 
 def _make_private(folder: Path) -> None:

@@ -122,7 +122,11 @@ def _fill(
 ) -> None:
     """Put in everything but the reports, all of it from the commit."""
     for name, path in definition.files.items():
-        shutil.copy(source / path, release / name)
+        (release / name).parent.mkdir(parents=True, exist_ok=True)
+        if (source / path).is_dir():
+            shutil.copytree(source / path, release / name)
+        else:
+            shutil.copy(source / path, release / name)
     wheel = build_wheel(source, release, facts.version, committed_at)
     lock = pins((source / names.LOCK).read_text(encoding="utf-8"))
     materials = sbom(facts.version, sha256(wheel.read_bytes()), facts.created_at, lock)

@@ -29,7 +29,7 @@ def refusals(
     if _bytes(checkout.root / names.OPENAPI) not in {None, contract}:
         yield Notice("RELEASE_OPENAPI")
     wanted = {*files.values(), names.DEV_LOCK, "script/test", "script/bench"}
-    missing = sorted(name for name in wanted if not (checkout.root / name).is_file())
+    missing = sorted(name for name in wanted if not (checkout.root / name).exists())
     if missing:
         yield Notice("RELEASE_FILES_MISSING", {"files": missing})
 
