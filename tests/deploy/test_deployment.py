@@ -15,9 +15,7 @@ import httpx
 import psycopg
 import pytest
 from tests.deploy.load import Load
-from tests.deploy.shelf import ROOT
 from tests.deploy.site import Site, site_in
-from tests.e2e.live import KIS
 
 MORE = {"20270101000000_more.sql": "create table shared.more (id bigint primary key);\n"}
 BROKEN = {
@@ -150,28 +148,6 @@ def test_what_fails_its_validation_is_rolled_back(site: Site) -> None:
     assert site.content() == before
     assert site.report()["result"] == "rolled back"
     assert site.status()["previous"]["version"] == "1.1.0"  # not the one that failed
-    order(site)
-
-
-def test_what_fails_later_is_rolled_back_by_the_watch(site: Site) -> None:
-    site.deploy(site.folder / "cut/v1.6.0", "--step", "6")
-    assert site.serving == "1.6.0"
-    watch = ["ops", "watch", "--auto-rollback", "--minutes", "5", "--interval", "1"]
-    with Load(site.url, token=site.project.token()) as load:
-        process = subprocess.Popen(
-            [*KIS, *watch, "--checkout", str(site.checkout), "--url", site.url],
-            cwd=site.checkout,
-            env=site.environment | {"PYTHONPATH": str(ROOT / "src")},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        load.until(lambda: site.serving == "1.2.0", 240)
-        process.terminate()  # it would go on until the errors are out of its windows
-        told, _ = process.communicate()
-    assert process.returncode == 4, told
-    assert "error rate" in told
-    assert {failure.text.split(":")[0] for failure in load.failures} == {"/v1/estimate"}
-    assert site.report()["mode"] == "rollback"
     order(site)
 
 
