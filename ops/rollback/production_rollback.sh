@@ -6,4 +6,8 @@ if [[ ${1:-} != --to-tag || -z ${2:-} ]]; then
   echo "Usage: ${0##*/} --to-tag vX.Y.Z" >&2
   exit 2
 fi
+if [[ ${APP_ENV:-} != production ]]; then
+  echo "APP_ENV is not production: load .env.production first, or use ./DEPLOYMENT_SCRIPT.sh --rollback" >&2
+  exit 2
+fi
 exec ./DEPLOYMENT_SCRIPT.sh --rollback "$@"

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -61,9 +62,10 @@ def _run(config: Config, options: argparse.Namespace) -> int:
     with local_lock(logs):
         killed = unfinished(logs)
         run = _new_run(config, options, release)
-        signal.signal(signal.SIGTERM, _stop)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _stop)
         if killed:
-            run.say(f"⚠️  The deployment {killed}: what it began is cleaned up")
+            run.say(f"⚠️  The deployment {killed}; step 6 cleans up what it began")
         try:
             if options.restore:
                 return restore(run, options.restore, only_check=options.check)
@@ -119,7 +121,8 @@ def _stop(*_: object) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - how it talks
+    with suppress(OSError):  # a terminal that is gone must not end a deployment half-way
+        print(text, flush=True)  # noqa: T201 - how it talks
 
 
 def _parser() -> argparse.ArgumentParser:

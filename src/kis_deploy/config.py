@@ -42,7 +42,7 @@ class Config:
         """The hosts of the application."""
         ssh = self["DEPLOY_SSH_CONFIG"]
         python = self["DEPLOY_PYTHON"]
-        return parse_hosts(self["DEPLOY_HOSTS"], Path(ssh) if ssh else None, python)
+        return parse_hosts(self["DEPLOY_HOSTS"], Path(ssh).expanduser() if ssh else None, python)
 
     @property
     def base_url(self) -> str:

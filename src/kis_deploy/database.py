@@ -118,7 +118,14 @@ def run_psql(
 def psql_call(config: Config, url: str) -> tuple[list[str], dict[str, str]]:
     """Return the command that reads a script from its input, and its environment."""
     bare, known = address(url)
-    options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]
+    options = [
+        "--no-psqlrc",
+        "--no-password",
+        "--quiet",
+        "--tuples-only",
+        "--no-align",
+        "--set=ON_ERROR_STOP=1",
+    ]
     return ["psql", *options, f"--dbname={bare}"], config.commands(**known, LC_ALL="C.UTF-8")
 
 

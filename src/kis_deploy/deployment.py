@@ -85,13 +85,18 @@ def deploy(run: Run, only: Sequence[int] = ()) -> int:
 
     A step that fails before the proxy was switched leaves what served; after that step 8 goes back.
     """
-    steps = [step for step in DEPLOY if not only or step.number in only]
+    steps = [step for step in DEPLOY if not only or step.number in only or _is_looked(step, only)]
     with recorded(run):
         code = _all(run, steps)
         if code == DONE and not run.dry and any(step.number == 7 for step in steps):  # noqa: PLR2004
             with suppress(DeployError):  # what is left over is told by the next run
                 application.prune(run)
     return code
+
+
+def _is_looked(step: Step, only: Sequence[int]) -> bool:
+    """Whether it is the pre-flight: it comes before every step that does something."""
+    return step.number == 0 and max(only) > 1
 
 
 def _all(run: Run, steps: Sequence[Step]) -> int:
@@ -101,41 +106,49 @@ def _all(run: Run, steps: Sequence[Step]) -> int:
                 _skipped(run, step)
             else:
                 do(run, step)
-    except (DeployError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:
         if run.switched:
             return _go_back(run)
-        if isinstance(error, KeyboardInterrupt):
-            application.settle(run)
-            raise
-        run.report.result = "failed"
-        return FAILED
+        if not isinstance(error, KeyboardInterrupt):
+            run.report.result = "failed"
+            return FAILED
+        begun = {step.number for step in run.report.steps} & {3, 4, 6}
+        if begun and not run.dry:
+            with suppress(DeployError):  # the next run does it, too
+                application.settle(run)
+        raise
     run.report.result = "successful"
     return DONE
 
 
 def _go_back(run: Run) -> int:
     """Step 8: serve on every switched host what it served before."""
-    before = run.report.previous
-    step = Step(8, "Automatic rollback", lambda run: back_to(run, before))
-    if before is None:
-        run.report.result = "rollback failed"
-        run.say("❌ There is no earlier release to go back to: mend what serves, or stop it")
-        return FAILED
+    step = Step(8, "Automatic rollback", _back_on_switched)
     try:
         do(run, step)
-    except DeployError:
+    except (Exception, KeyboardInterrupt):  # noqa: BLE001 - told by `do`
         run.report.result = "rollback failed"
         return FAILED
     run.report.result = "rolled back"
     return FAILED
 
 
-def back_to(run: Run, version: str | None) -> None:
-    """Serve an earlier version on every host. Raises DeployError."""
-    if version is None:
-        raise DeployError.of("Rollback", "nothing served before", "Name a release with --to-tag")
-    application.serve(run, version, back=True)
-    run.told(f"v{version} serves again")
+def _back_on_switched(run: Run) -> None:
+    """Go back on each switched host on its own: one that is away keeps no other from it."""
+    problems = []
+    for host in (host for host in run.config.hosts if host.name in run.switched):
+        version = run.before.get(host.name)
+        if version is None:
+            cause, remedy = "served nothing before", "Mend what serves, or stop it"
+            problems.append(Problem(host.name, cause, remedy))
+            continue
+        try:
+            application.serve(run, version, (host,), back=True)
+            run.told(f"{host.name}: v{version} serves again")
+        except DeployError as error:
+            problems += error.problems
+    if problems:
+        raise DeployError(*problems)
     if run.snapshot:
         run.progress(
             "The migrations stay: the release before runs on them. To go back to the database as"
@@ -172,8 +185,8 @@ def do(run: Run, step: Step) -> None:
     """Run a step with its log and its line in the report. Raises what it raises."""
     report = StepReport(step.number, step.title)
     run.report.steps.append(report)
-    run.runner.open_log(run.report.folder / f"step-{step.number}.log")
-    run.report.write()
+    _written(run, lambda: run.runner.open_log(run.report.folder / f"step-{step.number}.log"))
+    _written(run, run.report.write)
     run.say(f"\nℹ Step {step.number}: {step.title}")
     began = time.monotonic()
     try:
@@ -189,7 +202,15 @@ def do(run: Run, step: Step) -> None:
         raise
     finally:
         report.seconds = time.monotonic() - began
-        run.report.write()
+        _written(run, run.report.write)
+
+
+def _written(run: Run, write: Callable[[], object]) -> None:
+    """Write to the log folder; a disk that is full must not end a deployment half-way."""
+    try:
+        write()
+    except OSError as error:
+        run.say(f"⚠️  The logs cannot be written ({error.strerror}): going on without them")
 
 
 def _unexpected(run: Run, error: Exception) -> DeployError:
@@ -216,15 +237,16 @@ def _tell(run: Run, error: DeployError) -> None:
 
 def _summarize(run: Run) -> None:
     """Step 9: text and JSON, and what to do next."""
-    run.report.write()
     text = f"{run.report.summary()}\n\n{_verdict(run)}"
-    (run.report.folder / "summary.txt").write_text(text + "\n", encoding="utf-8")
+    summary = run.report.folder / "summary.txt"
+    _written(run, run.report.write)
+    _written(run, lambda: summary.write_text(text + "\n", encoding="utf-8"))
     run.say("\nℹ Step 9: Deployment Summary")
     run.say(text)
 
 
 def _verdict(run: Run) -> str:
-    kind = run.report.mode.upper()
+    kind = {"deploy": "DEPLOYMENT"}.get(run.report.mode, run.report.mode.upper())
     served = f"v{run.report.previous}" if run.report.previous else "nothing"
     next_steps = {
         "successful": [
@@ -245,7 +267,7 @@ def _verdict(run: Run) -> str:
         "successful": f"✅ 🎉 {kind} SUCCESSFUL!",
         "rolled back": f"❌ {kind} FAILED, {served} serves again",
         "rollback failed": f"❌ {kind} FAILED"
-        + (", and so did going back" if kind == "DEPLOY" else ""),
+        + (", and so did going back" if kind == "DEPLOYMENT" else ""),
     }.get(run.report.result, f"❌ {kind} {run.report.result.upper()}")
     if run.dry and run.report.result == "successful":
         head, next_steps = "✅ Dry run: nothing was changed", ["Deploy: ./DEPLOYMENT_SCRIPT.sh"]

@@ -40,24 +40,36 @@ def database_lock(config: Config) -> Iterator[bool]:
     to work there too. Raises DeployError where another deployment holds it.
     """
     command, environment = psql_call(config, config["SUPABASE_OWNER_URL"])
-    with subprocess.Popen(  # noqa: S603 - psql, with arguments of this package
-        command,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as session:
-        if session.stdin is None or session.stdout is None:
-            raise OSError("pipes were asked for")
+    try:
+        session = subprocess.Popen(  # noqa: S603 - psql, with arguments of this package
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,  # Ctrl-C must not free the lock
+        )
+    except OSError:
+        yield False  # the pre-flight tells that there is no psql
+        return
+    with session:
         try:
-            session.stdin.write(f"select pg_try_advisory_lock({_NUMBER});\n")
-            session.stdin.flush()
-            answer = session.stdout.readline().strip()
+            answer = _asked(session)
             if answer == "f":
                 raise _TAKEN
             yield answer == "t"
-        except BrokenPipeError:
-            yield False
         finally:
             session.kill()
+
+
+def _asked(session: subprocess.Popen[str]) -> str:
+    """Return whether the lock was taken, t or f; nothing where there is no database."""
+    if session.stdin is None or session.stdout is None:
+        return ""
+    try:
+        session.stdin.write(f"select pg_try_advisory_lock({_NUMBER});\n")
+        session.stdin.flush()
+    except BrokenPipeError:
+        return ""
+    return session.stdout.readline().strip()

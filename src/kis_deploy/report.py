@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-Status = Literal["running", "done", "not needed", "not run", "failed", "interrupted"]
+Status = Literal["running", "done", "not run", "failed", "interrupted"]
 Outcome = Literal[
     "running", "successful", "failed", "rolled back", "rollback failed", "interrupted"
 ]

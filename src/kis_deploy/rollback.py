@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 from kis_deploy.config import read_release
-from kis_deploy.deployment import DONE, FAILED, Step, back_to, check, do, logs, recorded
+from kis_deploy.deployment import DONE, FAILED, Step, check, do, logs, recorded
 from kis_deploy.problems import DeployError, Problem
 from kis_deploy.run import Run
-from kis_deploy.steps import schema
+from kis_deploy.steps import application, schema
 
 _RESTORE_SEC = 3600.0
 
@@ -22,7 +23,7 @@ def rollback(run: Run, tag: str | None, snapshot: str | None) -> int:
     steps = [
         Step(0, "Pre-flight Checks", lambda run: _look(run, tag, snapshot)),
         Step(1, "Creating deployment logs directory", logs),
-        Step(6, "Rolling back the application", lambda run: back_to(run, run.report.version)),
+        Step(6, "Rolling back the application", _back),
     ]
     if snapshot:
         steps.append(Step(4, "Restoring the database", lambda run: _restore(run, snapshot)))
@@ -53,6 +54,11 @@ def _all(run: Run, steps: list[Step]) -> int:
     return DONE
 
 
+def _back(run: Run) -> None:
+    application.serve(run, str(run.report.version), back=True)
+    run.told(f"v{run.report.version} serves again")
+
+
 def _look(run: Run, tag: str | None, snapshot: str | None) -> None:
     run.report.version = _target(run, tag)
     run.told(f"v{run.report.version} is installed on every host")
@@ -65,11 +71,16 @@ def _look(run: Run, tag: str | None, snapshot: str | None) -> None:
 
 def _target(run: Run, tag: str | None) -> str:
     """Return the version to go back to. Raises DeployError where it is not on every host."""
-    wanted = None if tag is None else tag.removesuffix("-estimator").removeprefix("v")
+    named = (
+        None if tag is None else re.fullmatch(r"v?(\d+\.\d+\.\d+[-.a-z0-9]*?)(-estimator)?", tag)
+    )
+    if tag is not None and named is None:
+        raise DeployError.of("--to-tag", "is no release's tag", "Write it as v2.0.0")
+    wanted = named and named[1]
     problems, versions = [], set()
     for name, status in run.statuses().items():
         previous = status["previous"]
-        version = wanted or (previous and previous["version"])
+        version = wanted if wanted is not None else previous and previous["version"]
         if version is None:
             cause, remedy = "has no earlier release", "Name one with --to-tag, or deploy one"
             problems.append(Problem(name, cause, remedy))
@@ -99,6 +110,7 @@ def _restore(run: Run, snapshot: str) -> None:
 
 def _restore_by(run: Run, snapshot: str, option: str) -> str:
     found = [version for status in run.statuses().values() for version in status["releases"]]
+    found.sort(key=lambda version: [int(part) for part in re.findall(r"\d+", version)])
     installed = [run.kis(version) for version in found if run.kis(version).exists()]
     program = installed[-1] if installed else run.config.checkout / "script/kis"
     return run.runner.check(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from kis_deploy.report import Report
 from kis_deploy.runner import Runner
 
 _T = TypeVar("_T")
-CALL_SEC = 120.0
+CALL_SEC = 600.0
 INSTALL_SEC = 1200.0
 
 
@@ -33,6 +33,7 @@ class Run:
     say: Callable[[str], None] = print
     snapshot: str | None = None
     switched: list[str] = field(default_factory=list)
+    before: dict[str, str | None] = field(default_factory=dict)
 
     def told(self, text: str) -> None:
         """Tell something that is done: on the terminal, in the log and in the report."""
@@ -61,7 +62,11 @@ class Run:
             raise DeployError.of(
                 "Confirmation", "nobody can be asked here", "Add --yes where nobody needs to be"
             )
-        if input(f"{question} (yes/NO): ").strip() != "yes":
+        try:
+            answer = input(f"{question} (yes/NO): ")
+        except EOFError:
+            answer = ""
+        if answer.strip() != "yes":
             raise DeployError.of("Confirmation", "the answer was not yes", "Nothing was changed")
 
     # ------------------------------------------------------------ hosts
@@ -78,16 +83,23 @@ class Run:
             **request,
         }
 
-        def tell(text: str) -> None:
-            self.progress(text)
+        return host.call(verb, asked, tell=self.progress, timeout_sec=timeout_sec)
 
-        return host.call(verb, asked, tell=tell, timeout_sec=timeout_sec)
+    def each_host(self, act: Callable[[Host], _T], hosts: Sequence[Host] = ()) -> dict[str, _T]:
+        """Do something on these hosts, or all, at the same time.
 
-    def each_host(self, act: Callable[[Host], _T]) -> dict[str, _T]:
-        """Do something on every host at the same time. Raises every host's problems at once."""
-        hosts = self.config.hosts
-        with ThreadPoolExecutor(len(hosts)) as pool:
-            tasks = {host.name: pool.submit(act, host) for host in hosts}
+        Raises every host's problems at once. An interrupt waits for what the hosts do; a second one
+        does not.
+        """
+        hosts = hosts or self.config.hosts
+        pool = ThreadPoolExecutor(len(hosts))
+        tasks = {host.name: pool.submit(act, host) for host in hosts}
+        try:
+            wait(tasks.values())
+        except KeyboardInterrupt:
+            self.say("⚠️  Waiting for what the hosts do now")
+            wait(tasks.values())
+            raise
         problems = [
             problem
             for task in tasks.values()
@@ -101,9 +113,14 @@ class Run:
     def statuses(self) -> dict[str, dict[str, Any]]:
         """Return what every host says of itself; what serves there goes into the report."""
         found = self.each_host(lambda host: self.call(host, "status"))
-        for status in found.values():
-            if status["serving"]:
-                self.report.previous = status["serving"]["version"]
+        for name, status in found.items():
+            serving = status["serving"] and status["serving"]["version"]
+            if (
+                self.release and serving == self.release.version
+            ):  # deployed again: not to go back to
+                serving = status["previous"] and status["previous"]["version"]
+            self.before[name] = serving
+            self.report.previous = serving or self.report.previous
         return found
 
     # ------------------------------------------------------------ installed releases

@@ -98,8 +98,9 @@ class Runner:
         """Write a line into the log."""
         if self._stream is not None:
             at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            self._stream.write(f"{at} {self.redact(text)}\n")
-            self._stream.flush()
+            with suppress(OSError):  # a full disk must not end a deployment half-way
+                self._stream.write(f"{at} {self.redact(text)}\n")
+                self._stream.flush()
 
     def run(
         self,

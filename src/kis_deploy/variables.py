@@ -209,7 +209,8 @@ VARIABLES: tuple[Variable, ...] = (
         name="KIS_BACKUP_DIR",
         expected="an absolute path without spaces",
         rule=_absolute,
-        remedy="Name the folder of the snapshots, or unset it",
+        remedy="Name the folder of the snapshots, the same for every deployment",
+        required=True,
     ),
     Variable(
         name="KIS_RELEASE_PUBLIC_KEY",
@@ -325,7 +326,7 @@ VARIABLES: tuple[Variable, ...] = (
         name="DEPLOY_BASE_URL",
         expected="https://api.…",
         rule=_origin,
-        remedy="Name the address that callers use; without it the proxy of the first host is asked",
+        remedy="Name the address that callers use, through your TLS proxy",
     ),
     Variable(
         name="DEPLOY_PORTS",
@@ -406,6 +407,9 @@ def check_variables(environment: Mapping[str, str]) -> list[Problem]:
 def _problem(variable: Variable, environment: Mapping[str, str]) -> Problem | None:
     value = value_of(environment, variable.name)
     if not value:
+        elsewhere = value_of(environment, "DEPLOY_HOSTS") != "local"
+        if variable.name == "DEPLOY_BASE_URL" and elsewhere:
+            return Problem(variable.name, "is not set, and hosts are elsewhere", variable.remedy)
         if variable.required or (variable.hosted and hosted(environment)):
             return Problem(variable.name, "is not set", variable.remedy)
         return None

@@ -235,6 +235,7 @@ def _environment(folder: Path, project: Project, backup: Path, public: Path) -> 
         "SUPABASE_OWNER_URL": project.owner,
         "STORAGE_BUCKET": "evidence",
         "KIS_BACKUP_KEY": str(backup),
+        "KIS_BACKUP_DIR": str(folder / "checkout/out/snapshots"),
         "KIS_RELEASE_PUBLIC_KEY": str(public),
         "DEPLOY_ROOT": str(folder / "host"),
         "DEPLOY_PORTS": f"{free_port()},{free_port()}",

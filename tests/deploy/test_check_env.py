@@ -31,6 +31,7 @@ def sound(folder: Path) -> dict[str, str]:
         "SUPABASE_ACCESS_TOKEN": "sbp_" + "0123456789abcdef" * 3,
         "STORAGE_BUCKET": "evidence",
         "KIS_BACKUP_KEY": str(key),
+        "KIS_BACKUP_DIR": "/var/backups/kis-estimator",
         "KIS_RELEASE_PUBLIC_KEY": str(public),
     }
 
@@ -104,6 +105,12 @@ MALFORMED = {
 def test_malformed(tmp_path: Path, name: str, value: str) -> None:
     problems = check_variables(sound(tmp_path) | {name: value})
     assert name in [problem.what for problem in problems]
+
+
+def test_hosts_elsewhere_need_the_address_of_callers(tmp_path: Path) -> None:
+    environment = sound(tmp_path) | {"DEPLOY_HOSTS": "ssh://deploy@app1"}
+    assert told(environment) == ["DEPLOY_BASE_URL"]
+    assert told(environment | {"DEPLOY_BASE_URL": "https://api.kis-estimator.com"}) == []
 
 
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:

@@ -72,8 +72,7 @@ def test_a_dry_run_changes_nothing(site: Site) -> None:
 
 def test_a_first_deployment(site: Site) -> None:
     told = site.deploy(site.release("1.1.0"))
-    assert "DEPLOYMENT SUCCESSFUL" not in told  # its mode is in the headline
-    assert "🎉 DEPLOY SUCCESSFUL" in told
+    assert "🎉 DEPLOYMENT SUCCESSFUL!" in told
     assert site.serving == "1.1.0"
     assert httpx.get(f"{site.url}/readyz").json()["status"] == "ok"
     assert site.project.storage.buckets["evidence"]["public"] is False
@@ -168,6 +167,10 @@ def _other_sums(cut: Path) -> None:
     (cut / "SHA256SUMS").write_text("\n".join(reversed(lines)) + "\n", encoding="ascii")
 
 
+def _one_more_migration(cut: Path) -> None:
+    (cut / "supabase/migrations/20990101000000_more.sql").write_text("select 1;\n")
+
+
 def _no_signature(cut: Path) -> None:
     (cut / "release.dsse.json").unlink()
 
@@ -179,15 +182,18 @@ def _edited_signature(cut: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "act", [_other_wheel, _other_sums, _no_signature, _edited_signature], ids=lambda a: a.__name__
+    "act",
+    [_one_more_migration, _other_wheel, _other_sums, _no_signature, _edited_signature],
+    ids=lambda a: a.__name__,
 )
 def test_a_release_that_was_changed_is_refused(site: Site, act: Callable[[Path], object]) -> None:
     cut = spoiled(site.folder, act)
     try:
-        told = site.deploy(cut, "--step", "0", code=1)
+        told = site.deploy(cut, "--step", "6", code=1)  # no step goes on without the pre-flight
     finally:
         subprocess.run(["rm", "-r", cut], check=True)
     assert "SHA256SUMS" in told or "release.dsse.json" in told or ".whl" in told
+    assert [step["number"] for step in site.report()["steps"]] == [0]
     assert site.serving == "1.2.0"
 
 
@@ -211,6 +217,8 @@ def test_a_missing_tag_is_an_error_before_anything_changes(site: Site) -> None:
     )
     assert done.returncode == 1
     assert "has no release v9.9.9. Installed: " in done.stdout
+    for tag in ("", "v", "-estimator", "../v1"):
+        assert "is no release's tag" in site.script("--rollback", f"--to-tag={tag}").stdout
     assert site.status()["serving"] == before["serving"]
 
 

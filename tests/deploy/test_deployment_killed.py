@@ -78,7 +78,7 @@ def test_an_interrupted_one_says_what_was_left(site: Site, tmp_path: Path) -> No
     until(lambda: "ℹ Step 4:" in told.read_text())
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait() == 1
-    assert "DEPLOY INTERRUPTED" in told.read_text()
+    assert "DEPLOYMENT INTERRUPTED" in told.read_text()
     assert site.report()["result"] == "interrupted"
 
 
@@ -86,6 +86,7 @@ def test_two_at_the_same_time_are_refused(site: Site, tmp_path: Path) -> None:
     first = tmp_path / "told"
     process = start(site, first)
     until(lambda: "ℹ Step 0:" in first.read_text())
+    process.send_signal(signal.SIGSTOP)  # so that it is surely under way
     second = site.script("--yes", cut=site.folder / "cut/v1.2.0")
     elsewhere = tmp_path / "elsewhere"  # another machine's checkout
     subprocess.run(["cp", "-r", site.checkout, elsewhere], check=True)
@@ -98,6 +99,7 @@ def test_two_at_the_same_time_are_refused(site: Site, tmp_path: Path) -> None:
         env=site.with_release(site.folder / "cut/v1.2.0"),
     )
     process.terminate()
+    process.send_signal(signal.SIGCONT)
     assert process.wait() == 1, first.read_text()
     assert second.returncode == 2
     assert "another deployment of this project is under way" in second.stdout

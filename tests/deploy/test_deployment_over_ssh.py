@@ -21,6 +21,7 @@ def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     with site_in(tmp_path_factory.mktemp("over_ssh")) as made:
         made.environment["DEPLOY_HOSTS"] = server.address
         made.environment["DEPLOY_SSH_CONFIG"] = str(server.config)
+        made.environment["DEPLOY_BASE_URL"] = made.url
         yield made
 
 

@@ -261,3 +261,18 @@ def test_the_proxy_runs_as_the_account_of_the_service(tmp_path: Path) -> None:
     finally:
         manager.stop(PROXY)
         manager.shut_down()
+
+
+def test_what_serves_and_is_broken_keeps_no_other_from_its_place(
+    host: HostRoot, two: tuple[str, str]
+) -> None:
+    broken, good = two
+    program = host.path / "releases" / f"v{broken}" / "venv/bin/kis"
+    program.rename(program.with_name("kis.away"))
+    try:
+        host.call("stop")
+        assert "what should serve does not start" in host.call("settle")["cleaned"]
+        host.deploy(good)
+        assert (host.serving(), answering(host)) == (good, good)
+    finally:
+        program.with_name("kis.away").rename(program)

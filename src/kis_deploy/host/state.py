@@ -56,14 +56,15 @@ class State:
     def switched(self, version: str, *, back: bool = False) -> State:
         """Return the state once requests go to the idle colour, which runs this version.
 
-        Going `back` the release that is left is not one to return to: what came before is.
+        Going `back` to what served before, the release that is left is not one to return to: what
+        came earlier is.
         """
         serving = Serving(version, self.idle, self.ports[self.idle], moment())
         old = self.serving
-        if back:
-            return replace(self, serving=serving, previous=self.earlier, earlier=None)
         if old is None or old.version == version:
             return replace(self, serving=serving)
+        if back and self.previous is not None and self.previous.version == version:
+            return replace(self, serving=serving, previous=self.earlier, earlier=None)
         until = moment(timedelta(hours=KEPT_HOURS))
         previous = Previous(old.version, old.colour, old.port, until)
         return replace(self, serving=serving, previous=previous, earlier=self.previous)

@@ -15,6 +15,7 @@ from kis_deploy.host.managers import PROXY
 from kis_deploy.host.proxy import provide
 from kis_deploy.host.site import Site
 from kis_deploy.host.state import State, write_state
+from kis_deploy.problems import DeployError
 
 Tell = Callable[[str], None]
 
@@ -48,7 +49,12 @@ def settle(site: Site, tell: Tell) -> dict[str, Any]:
     for path in _unfinished(site):
         remove(path)
         cleaned.append(f"removed {path.relative_to(site.layout.root)}, which was unfinished")
-    return {"cleaned": cleaned + restart(site, tell)["started"]}
+    try:
+        cleaned += restart(site, tell)["started"]
+    except DeployError as error:  # what serves is broken: another release is to take its place
+        tell(str(error))
+        cleaned.append("what should serve does not start")
+    return {"cleaned": cleaned}
 
 
 def restart(site: Site, tell: Tell) -> dict[str, Any]:

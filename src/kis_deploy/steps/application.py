@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from kis_deploy.hosts import Host
@@ -21,30 +22,29 @@ def deploy(run: Run) -> None:
     run.told("Application deployed successfully")
 
 
-def serve(run: Run, version: str, *, back: bool = False) -> None:
-    """Start a version that is installed on every host, switch to it, and end what served before.
+def serve(run: Run, version: str, hosts: Sequence[Host] = (), *, back: bool = False) -> None:
+    """Start an installed version on the hosts (or all), switch to it, end what served before.
 
     `back` says that what serves is left for good. Where one host cannot start it nothing is
     switched. Raises DeployError.
     """
-    settle(run)
+    settle(run, hosts)
     began = time.monotonic()
     try:
-        started = run.each_host(lambda host: _start(run, host, version))
+        started = run.each_host(lambda host: _start(run, host, version), hosts)
     except DeployError:
-        settle(run)
+        settle(run, hosts)
         raise
     run.told(f"v{version} is ready beside what serves")
-    run.each_host(lambda host: _switch(run, host, started[host.name], back=back))
+    run.each_host(lambda host: _switch(run, host, started[host.name], back=back), hosts)
     run.told(f"The proxy leads to v{version}")
     run.report.figures["Application seconds"] = round(time.monotonic() - began, 3)
-    run.each_host(lambda host: _drain(run, host, started[host.name]["colour"]))
-    run.report.version = version
+    run.each_host(lambda host: _drain(run, host, started[host.name]["colour"]), hosts)
 
 
-def settle(run: Run) -> None:
+def settle(run: Run, hosts: Sequence[Host] = ()) -> None:
     """Clean up what a run that broke off began; what serves is not touched. Raises DeployError."""
-    for name, done in run.each_host(lambda host: run.call(host, "settle")).items():
+    for name, done in run.each_host(lambda host: run.call(host, "settle"), hosts).items():
         for text in done["cleaned"]:
             run.progress(f"{name}: cleaned up: {text}")
 

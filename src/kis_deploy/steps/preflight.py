@@ -80,6 +80,12 @@ def _sums(release: Release) -> list[Problem]:
         for name in (release.wheel.name, "requirements.lock", "openapi.yaml", "release.json")
         if name not in listed
     ]
+    there = (path for path in (release.folder / "supabase").rglob("*") if not path.is_dir())
+    problems += [
+        wrong(name, "is not in SHA256SUMS")
+        for name in (path.relative_to(release.folder).as_posix() for path in there)
+        if name not in listed
+    ]
     for name, expected in listed.items():
         path = release.folder / name
         if ".." in path.parts or not path.is_file() or path.is_symlink():

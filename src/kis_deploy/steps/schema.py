@@ -42,7 +42,9 @@ def validate(run: Run) -> None:
         return
     install(run)
     run.told(f"{release.tag} is installed beside what serves")
-    if head:
+    if head and not list((release.folder / "supabase/migrations").glob(f"{head}_*.sql")):
+        run.told(f"The database has migration {head} of a newer release: not compared")
+    elif head:
         _compare(run, head)
     else:
         run.told("The database is empty: nothing to compare")
@@ -120,7 +122,6 @@ def database_environment(run: Run) -> dict[str, str]:
     return config.commands(
         APP_ENV="development",  # a tool of this machine, which needs no production settings
         KIS_HOME=str(home),
-        KIS_BACKUP_DIR=config["KIS_BACKUP_DIR"] or str(run.report.folder.parents[1] / "snapshots"),
         SUPABASE_DIRECT_URL=config["SUPABASE_OWNER_URL"],
         SUPABASE_URL=config["SUPABASE_URL"],
         SUPABASE_SERVICE_ROLE_KEY=config["SUPABASE_SERVICE_ROLE_KEY"],
