@@ -32,8 +32,7 @@ def test_two_releases_and_back(site: Site) -> None:
     assert (site.checkout / "out/tools/releases/v1.1.0").is_dir()  # for the commands here
     assert site.serving == "1.1.0"
     with Load(site.url, token=site.project.token()) as load:
-        told = site.deploy(site.release("1.2.0"))
-        assert "Rehearsed on a copy of the database: migrations, then v1.2.0 and v1.1.0" in told
+        site.deploy(site.release("1.2.0"), "--step", "6", "--step", "7")
         done = site.script("--rollback")
         assert done.returncode == 0, done.stdout
     assert load.failures == []
