@@ -17,7 +17,7 @@ def deployed(*versions: str) -> State:
 
 def names(state: State) -> tuple[str | None, ...]:
     served = (state.serving, state.previous, state.earlier)
-    return tuple(found and found.version for found in served)
+    return tuple(None if found is None else found.version for found in served)
 
 
 def test_going_back_forgets_what_is_left() -> None:
