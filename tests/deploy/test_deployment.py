@@ -92,6 +92,7 @@ def test_a_newer_one_under_load(site: Site) -> None:
     assert "Rehearsed on a copy of the database: migrations, then v1.2.0 and v1.1.0" in told
     assert site.migrations()[-1] == "20270101000000"
     assert site.content() == before
+    assert not list(cut.rglob(".temp"))  # a release is never written to
     order(site)
 
 

@@ -103,7 +103,7 @@ class Supervisord:
         """Start a program with its present configuration."""
         if self.pid(name) is not None:
             return
-        self._await_end(name)
+        self.stop(name)  # one that ended and waits for its next try begins anew
         [[added, changed, _]] = self._call("reloadConfig")
         if name in changed:
             self._call("removeProcessGroup", name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from kis_deploy import database
 from kis_deploy.hosts import Host
@@ -32,7 +34,7 @@ def install(run: Run) -> None:
 def validate(run: Run) -> None:
     """Step 3: lint, pending migrations, and what differs from what the migrations make."""
     release, head = run.deployed(), database.head(run.config)
-    waiting = database.pending(run.config, run.runner, release.folder)
+    waiting = database.pending(run.config, run.runner, _workdir(run))
     run.told(f"Pending migrations: {', '.join(waiting) or 'none'}")
     if head:
         database.lint(run.config, run.runner)
@@ -48,6 +50,14 @@ def validate(run: Run) -> None:
         _compare(run, head)
     else:
         run.told("The database is empty: nothing to compare")
+
+
+def _workdir(run: Run) -> Path:
+    """Return a copy of the release's `supabase/`: the command line writes into it."""
+    copy = run.report.folder / "supabase"
+    if not copy.exists():
+        shutil.copytree(run.deployed().folder / "supabase", copy)
+    return run.report.folder
 
 
 def _compare(run: Run, head: str) -> None:
@@ -101,14 +111,14 @@ def push(run: Run) -> None:
         _rehearse(run, run.snapshot)
     else:
         run.told("The database is empty: no snapshot, and nothing to rehearse on")
-    waiting = database.pending(run.config, run.runner, release.folder)
+    waiting = database.pending(run.config, run.runner, _workdir(run))
     if waiting:
         run.say("⚠️  PRODUCTION DATABASE MIGRATION ⚠️" if run.config.production else "")
         run.confirm(
             f"Are you sure you want to push {len(waiting)} migrations to"
             f" {run.config['APP_ENV'].upper()}?"
         )
-        done = database.push(run.config, run.runner, release.folder)
+        done = database.push(run.config, run.runner, _workdir(run))
         run.told(f"Database migrations pushed: {', '.join(done)}")
     else:
         run.told("No migration is pending")
