@@ -80,7 +80,13 @@ def _run(config: Config, options: argparse.Namespace) -> int:
 
 def _new_run(config: Config, options: argparse.Namespace, release: Release | None) -> Run:
     logs = deployment.logs_folder(config.checkout)
-    named = {"rollback": options.rollback, "restore": options.restore, "dry run": options.dry_run}
+    named = {
+        "rollback": options.rollback,
+        "check of a snapshot": options.check,
+        "restore": options.restore,
+        "dry run": options.dry_run,
+        f"step {', '.join(map(str, options.step or ()))}": options.step,
+    }
     mode = next((name for name, asked in named.items() if asked), "deploy")
     folder = _new_folder(logs)
     runner = Runner(Redactor(config.secrets))

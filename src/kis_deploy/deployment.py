@@ -247,7 +247,7 @@ def _summarize(run: Run) -> None:
 
 def _verdict(run: Run) -> str:
     kind = {"deploy": "DEPLOYMENT"}.get(run.report.mode, run.report.mode.upper())
-    served = f"v{run.report.previous}" if run.report.previous else "nothing"
+    served = f"v{run.report.previous}" if run.report.previous else "what served before"
     next_steps = {
         "successful": [
             "Monitor application logs",
@@ -259,7 +259,7 @@ def _verdict(run: Run) -> str:
             "Read the log of the step that failed",
             "Mend the release and cut a new one",
         ],
-        "failed": [f"What served ({served}) goes on", "Mend what is named above and run it again"],
+        "failed": ["What served goes on", "Mend what is named above and run it again"],
         "interrupted": ["Run it again: it cleans up what was begun"],
         "rollback failed": ["docs/Runbook.md, Roll back: this needs a person now"],
     }[run.report.result]
@@ -267,10 +267,12 @@ def _verdict(run: Run) -> str:
         "successful": f"✅ 🎉 {kind} SUCCESSFUL!",
         "rolled back": f"❌ {kind} FAILED, {served} serves again",
         "rollback failed": f"❌ {kind} FAILED"
-        + (", and so did going back" if kind == "DEPLOYMENT" else ""),
+        + (", and so did going back" if run.switched and run.report.mode != "rollback" else ""),
     }.get(run.report.result, f"❌ {kind} {run.report.result.upper()}")
     if run.dry and run.report.result == "successful":
         head, next_steps = "✅ Dry run: nothing was changed", ["Deploy: ./DEPLOYMENT_SCRIPT.sh"]
+    elif run.report.result == "successful" and run.report.mode not in {"deploy", "rollback"}:
+        head, next_steps = f"✅ {kind} DONE", ["Go on with what you were doing: docs/Deployment.md"]
     steps = "\n".join(f"  {number}. {text}" for number, text in enumerate(next_steps, 1))
     return f"{head}\n\nNext steps:\n{steps}"
 

@@ -33,7 +33,9 @@ def rollback(run: Run, tag: str | None, snapshot: str | None) -> int:
 def restore(run: Run, snapshot: str, *, only_check: bool) -> int:
     """Restore a snapshot of the database and leave the application as it is."""
     steps = [
-        Step(0, "Pre-flight Checks", lambda run: _look_at_snapshot(run, snapshot)),
+        Step(
+            0, "Pre-flight Checks", lambda run: _look_at_snapshot(run, snapshot, ask=not only_check)
+        ),
         Step(1, "Creating deployment logs directory", logs),
         Step(4, "Restoring the database", lambda run: _restore(run, snapshot)),
         Step(7, "Post-Rollback Validation", check),
@@ -66,7 +68,7 @@ def _look(run: Run, tag: str | None, snapshot: str | None) -> None:
         evidence = run.config.checkout / "out/evidence"
         run.release = read_release(evidence / f"v{run.report.version}")
     if snapshot:
-        _look_at_snapshot(run, snapshot)
+        _look_at_snapshot(run, snapshot, ask=True)
 
 
 def _target(run: Run, tag: str | None) -> str:
@@ -97,13 +99,14 @@ def _target(run: Run, tag: str | None) -> str:
     return versions.pop()
 
 
-def _look_at_snapshot(run: Run, snapshot: str) -> None:
+def _look_at_snapshot(run: Run, snapshot: str, *, ask: bool) -> None:
     _restore_by(run, snapshot, "--check")
     run.told(f"Snapshot {snapshot} is whole, of this database, and can be restored")
+    if ask:
+        run.confirm(f"Replace the database by snapshot {snapshot}?")
 
 
 def _restore(run: Run, snapshot: str) -> None:
-    run.confirm(f"Replace the database by snapshot {snapshot}?")
     for line in _restore_by(run, snapshot, "--yes").splitlines():
         run.told(line)
 

@@ -32,7 +32,7 @@ class Load:
     """
 
     def __init__(
-        self, url: str, *, rate: float = 40, token: str | None = None, path: str = "/v1/estimate"
+        self, url: str, *, rate: float = 20, token: str | None = None, path: str = "/v1/estimate"
     ) -> None:
         self.count = 0
         self.failures: list[Failure] = []

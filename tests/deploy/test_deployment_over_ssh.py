@@ -9,6 +9,8 @@ from tests.deploy.load import Load
 from tests.deploy.site import Site, site_in
 from tests.deploy.sshd import Server, sshd
 
+pytestmark = pytest.mark.proof
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

@@ -8,11 +8,14 @@ import signal
 from pathlib import Path
 
 import httpx
+import pytest
 from tests.deploy.host_root import HostRoot, host_root
 from tests.deploy.load import Load
 
 from kis_deploy.host.layout import Layout
 from kis_deploy.host.state import mark, marked, read_state
+
+pytestmark = pytest.mark.proof
 
 
 def answering(root: HostRoot) -> str:

@@ -24,6 +24,8 @@ from kis_deploy.host.state import State
 from kis_deploy.host.supervisord import Supervisord
 from kis_deploy.problems import DeployError
 
+pytestmark = pytest.mark.proof
+
 
 def answering(root: HostRoot) -> str:
     return str(httpx.get(f"{root.url}/healthz", timeout=60).json()["version"])

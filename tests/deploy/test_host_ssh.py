@@ -11,6 +11,8 @@ from tests.deploy.sshd import Server, sshd
 
 from kis_deploy.problems import DeployError
 
+pytestmark = pytest.mark.proof
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
