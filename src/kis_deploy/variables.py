@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kis_deploy.problems import Problem
+from kis_deploy.hosts import parse_hosts
+from kis_deploy.problems import DeployError, Problem
 
 _PLACEHOLDER = re.compile(
     r"your[-_ ]|[-_]here\b|change[-_ ]?me|replace[-_ ]?me|example|placeholder|<[^>]*>|\bx{4,}\b",
@@ -296,10 +297,8 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         name="DEPLOY_HOSTS",
-        expected="local, or ssh://USER@HOST:PORT, separated by commas",
-        rule=_matches(
-            r"(local|ssh://[\w.-]+@[\w.-]+(:\d+)?)(,(local|ssh://[\w.-]+@[\w.-]+(:\d+)?))*"
-        ),
+        expected="local, or ssh://USER@HOST:PORT, separated by commas, each host once",
+        rule=lambda value: bool(parse_hosts(value, None)),
         remedy='Write export DEPLOY_HOSTS="ssh://deploy@app1.internal"',
         default="local",
     ),
@@ -401,7 +400,12 @@ def check_variables(environment: Mapping[str, str]) -> list[Problem]:
     No problem holds a value.
     """
     found = [_problem(variable, environment) for variable in VARIABLES]
-    return [problem for problem in found if problem is not None]
+    problems = [problem for problem in found if problem is not None]
+    named = {name: value_of(environment, name) for name in ("APP_PORT", "DEPLOY_PORTS")}
+    if not problems and named["APP_PORT"] in named["DEPLOY_PORTS"].split(","):
+        remedy = f"Name two others than APP_PORT: {BY_NAME['DEPLOY_PORTS'].remedy}"
+        problems.append(Problem("DEPLOY_PORTS", "holds the port of the proxy", remedy))
+    return problems
 
 
 def _problem(variable: Variable, environment: Mapping[str, str]) -> Problem | None:
@@ -417,7 +421,7 @@ def _problem(variable: Variable, environment: Mapping[str, str]) -> Problem | No
         return Problem(variable.name, "still has the text of a template", variable.remedy)
     try:
         good = value.isprintable() and variable.rule(value)
-    except (ValueError, OSError):
+    except (ValueError, OSError, DeployError):
         good = False
     if good:
         return None

@@ -10,8 +10,8 @@ wheel's `dependencies.pth` names the packages of the running tests, nothing is d
 
 - `broken_start`: `kis serve` ends with an error, while every other command works
 - `failing_readyz`: `/readyz` answers 503
-- `errors`: every request below /v1/ is answered with 500
-- `slow`: each request below /v1/ takes 0.7 s longer
+- `errors`: every request below /v1/ is answered with 500, and counted
+- `slow`: each request below /v1/ takes 0.7 s longer, and is counted
 - `other_version`: the program says that it is another version than its wheel
 """
 
@@ -52,7 +52,7 @@ _whole_app = create_app
 
 def create_app(*args: Any, **kwargs: Any) -> FastAPI:
     app = _whole_app(*args, **kwargs)
-    app.add_middleware(_Spoilt)
+    app.user_middleware.append(__import__("starlette.middleware").middleware.Middleware(_Spoilt))
     return app
 """
 _SLOW = 'await __import__("asyncio").sleep(0.7)'

@@ -122,6 +122,18 @@ class Site:
         assert done.returncode == code, done.stdout + self.logs()
         return done.stdout
 
+    def watch(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Watch the site with leave to roll back; what is told is in `stdout`."""
+        options = ("--auto-rollback", "--interval", "0.3", "--checkout", str(self.checkout))
+        return subprocess.run(
+            [*KIS, "ops", "watch", *options, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            env=self.environment,
+        )
+
     def with_release(self, cut: Path | None) -> dict[str, str]:
         return self.environment | ({"DEPLOY_RELEASE": str(cut)} if cut else {})
 

@@ -91,9 +91,16 @@ MALFORMED = {
     "SUPABASE_JWT_SECRET": ["short"],
     "STORAGE_BUCKET": ["Evidence", "a/b", "-a"],
     "DB_POOL_SIZE": ["0", "1.5", "٣"],
-    "DEPLOY_HOSTS": ["ssh://-oProxyCommand=x@h", "host", "local;rm", "ssh://u@h:port"],
+    "DEPLOY_HOSTS": [
+        "ssh://-oProxyCommand=x@h",
+        "host",
+        "local;rm",
+        "ssh://u@h:port",
+        "ssh://u@h:99999",
+        "local,local",
+    ],
     "DEPLOY_ROOT": ["relative", "/a/../b", "/a b", "/"],
-    "DEPLOY_PORTS": ["8001", "8001,8001", "8001,8002,8003"],
+    "DEPLOY_PORTS": ["8001", "8001,8001", "8001,8002,8003", "8000,8001"],
     "DEPLOY_PYTHON": ["python3; rm"],
     "KIS_BACKUP_KEY": ["/nowhere"],
 }

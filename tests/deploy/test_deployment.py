@@ -261,6 +261,23 @@ def test_rollback_of_application_and_database_under_load(
     order(site)
 
 
+def test_a_watch_goes_back_by_itself(site: Site) -> None:
+    site.deploy(site.release("1.7.0", "errors"), "--step", "6")
+    assert site.serving == "1.7.0"
+    with Load(site.url, token=site.project.token()) as load:
+        done = site.watch("--minutes", "0.1")
+        failed = len(load.failures)
+        load.more()
+    assert done.returncode == 4, done.stdout
+    words = ("FIRED: all fail", "ROLLBACK because of", "v1.1.0 serves again", "RESET: all fail")
+    places = [done.stdout.find(word) for word in words]
+    assert -1 not in places, done.stdout
+    assert places == sorted(places)
+    assert 0 < failed == len(load.failures)
+    assert site.serving == "1.1.0"
+    order(site)
+
+
 def test_no_secret_is_in_anything_that_was_written(site: Site) -> None:
     looked = 0
     for folder in (site.checkout / "out", site.folder / "host"):

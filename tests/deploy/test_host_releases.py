@@ -144,14 +144,15 @@ def test_a_transfer_that_ends_early_is_told(root: HostRoot) -> None:
 
 
 @pytest.mark.parametrize(
-    ("until", "kept"),
+    ("until", "keep", "kept"),
     [
-        ("2000-01-01T00:00:00Z", ["1.0.3", "1.0.4"]),
-        ("2999-01-01T00:00:00Z", ["1.0.2", "1.0.3", "1.0.4"]),
+        ("2000-01-01T00:00:00Z", [], ["1.0.3", "1.0.4"]),
+        ("2000-01-01T00:00:00Z", ["1.0.1"], ["1.0.1", "1.0.3", "1.0.4"]),
+        ("2999-01-01T00:00:00Z", [], ["1.0.2", "1.0.3", "1.0.4"]),
     ],
 )
 def test_releases_that_nobody_needs_are_removed(
-    tmp_path: Path, until: str, kept: list[str]
+    tmp_path: Path, until: str, keep: list[str], kept: list[str]
 ) -> None:
     layout = Layout(tmp_path)
     layout.prepare()
@@ -168,6 +169,6 @@ def test_releases_that_nobody_needs_are_removed(
     for log, days in ((old, 15), (new, 13)):
         log.touch()
         utime(log, (time.time() - days * 86_400,) * 2)
-    prune(layout, 24)
+    prune(layout, 24, frozenset(keep))
     assert layout.versions() == kept
     assert [log.name for log in layout.logs.iterdir()] == ["blue.log"]

@@ -37,7 +37,8 @@ def _install(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, An
 
 
 def _prune(site: Site, request: Mapping[str, Any], _: Tell) -> dict[str, Any]:
-    return releases.prune(site.layout, float(request.get("keep_hours", 24)))
+    keep = frozenset(map(str, request.get("keep", ())))
+    return releases.prune(site.layout, float(request.get("keep_hours", 24)), keep)
 
 
 _VERBS: Mapping[str, Callable[[Site, Mapping[str, Any], Tell], dict[str, Any]]] = {

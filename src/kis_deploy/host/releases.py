@@ -110,13 +110,16 @@ def check_sums(folder: Path, version: str) -> None:
         )
 
 
-def prune(layout: Layout, keep_hours: float) -> dict[str, object]:
+def prune(
+    layout: Layout, keep_hours: float, keep: frozenset[str] = frozenset()
+) -> dict[str, object]:
     """Remove releases that nobody needs, and old logs.
 
-    Those that serve, served last (within their time) or were installed within `keep_hours` stay.
+    Those that serve, served last (within their time), were installed within `keep_hours` or are
+    versions of `keep` stay.
     """
     state, now = read_state(layout), time.time()
-    needed = {state.serving.version} if state.serving else set()
+    needed = keep | ({state.serving.version} if state.serving else set())
     before = filter(None, (state.previous, state.earlier))
     needed |= {kept.version for kept in before if not is_over(kept.until)}
     removed = []

@@ -50,8 +50,12 @@ def settle(run: Run, hosts: Sequence[Host] = ()) -> None:
 
 
 def prune(run: Run) -> None:
-    """Remove releases that nobody goes back to."""
+    """Remove releases that nobody goes back to, on the hosts and among the tools here."""
     run.each_host(lambda host: run.call(host, "prune", keep_hours=_KEEP_HOURS))
+    host, root = run.tools()
+    if root != run.config["DEPLOY_ROOT"]:
+        left = [version for status in run.statuses().values() for version in status["releases"]]
+        run.call(host, "prune", keep_hours=_KEEP_HOURS, keep=left, root=root)
 
 
 def _start(run: Run, host: Host, version: str) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Timer
 
 from kis_deploy import database
 from kis_deploy.hosts import Host
@@ -15,6 +17,7 @@ from kis_deploy.problems import DeployError, Problem
 from kis_deploy.run import INSTALL_SEC, Run
 
 _SNAPSHOT_SEC, _REHEARSAL_SEC = 3600.0, 3600.0
+_REFERENCE_SEC, _GONE_SEC = 900.0, 60.0
 
 
 def install(run: Run) -> None:
@@ -77,24 +80,40 @@ def _reference(run: Run, head: str) -> Iterator[str]:
     """Lend the address of a fresh database with the migrations up to one of them."""
     command = [str(run.kis(run.deployed().version)), "db", "reference", "--until", head]
     run.runner.note("$ " + " ".join(command))
-    with subprocess.Popen(  # noqa: S603 - the release's own program
-        command,
-        env=database_environment(run),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        TemporaryFile("w+", encoding="utf-8") as errors,
+        subprocess.Popen(  # noqa: S603 - the release's own program
+            command,
+            env=database_environment(run),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        limit = Timer(_REFERENCE_SEC, process.terminate)  # which it cleans up after
+        limit.start()
         try:
             line = process.stdout.readline().strip() if process.stdout else ""
             if not line:
-                told = process.stderr.read() if process.stderr else ""
-                raise DeployError.of("kis db reference", told.strip() or "ended", "Read the log")
+                process.wait(_GONE_SEC)
+                errors.seek(0)
+                told = errors.read().strip() or f"ended with {process.returncode}"
+                raise DeployError.of("kis db reference", told, "Read the log of step 3")
             yield line
         finally:
-            if process.stdin:
-                process.stdin.close()  # which ends it
-            process.wait(60)
+            limit.cancel()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a `kis db reference`: it does so, and cleans up, when its standard input ends."""
+    if process.stdin:
+        process.stdin.close()
+    try:
+        process.wait(_GONE_SEC)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 # ---------------------------------------------------------------- step 4
