@@ -34,6 +34,8 @@ from kis_estimator.store.migrate import migrations_folder
 from kis_estimator.store.sql import queries
 from kis_estimator.web.app import create_app
 
+pytestmark = pytest.mark.smoke
+
 NEEDED = ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_DB_URL")
 WHERE = "live" if all(map(os.environ.get, NEEDED)) else "stand-in"
 SKEW = timedelta(minutes=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -14,12 +15,13 @@ from pathlib import Path
 from kis_deploy import deployment
 from kis_deploy.config import Config, Release, read_config, read_release
 from kis_deploy.deployment import DONE, FAILED, WRONG
-from kis_deploy.lock import local_lock
-from kis_deploy.problems import DeployError
+from kis_deploy.lock import TAKEN, local_lock
+from kis_deploy.problems import DeployError, Problem
 from kis_deploy.report import Report, unfinished
 from kis_deploy.rollback import restore, rollback
 from kis_deploy.run import Run
 from kis_deploy.runner import Redactor, Runner
+from kis_deploy.variables import GOING_BACK, VARIABLES
 
 _STEPS = """\
 steps:
@@ -42,9 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--to-tag and --snapshot need --rollback")
     if options.check and not options.restore:
         parser.error("--check needs --restore")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever the terminal can show
+            stream.reconfigure(errors="replace")
+    needed = GOING_BACK if options.rollback and not options.snapshot else VARIABLES
     checkout = Path(options.checkout).resolve()
     try:
-        config = read_config(os.environ, checkout)
+        config = read_config(os.environ, checkout, needed)
         if options.check_env:
             print(f"✅ Environment variables validated ({config['APP_ENV']})")  # noqa: T201 - its answer
             return DONE
@@ -52,6 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DeployError as error:
         for problem in error.problems:
             print(f"❌ {problem}", file=sys.stderr)  # noqa: T201 - its answer
+        return FAILED if error is TAKEN else WRONG
+    except OSError as error:
+        what, remedy = error.filename or str(checkout), "Check the disk, and whose file it is"
+        problem = Problem(str(what), str(error.strerror or error), remedy)
+        print(f"❌ {problem}", file=sys.stderr)  # noqa: T201 - its answer
         return WRONG
 
 

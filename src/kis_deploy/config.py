@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from kis_deploy.hosts import Host, parse_hosts
 from kis_deploy.problems import DeployError
-from kis_deploy.variables import VARIABLES, check_variables, hosted, value_of
+from kis_deploy.variables import VARIABLES, Variable, check_variables, hosted, value_of
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-.a-z0-9]*)?")
 
@@ -85,9 +85,11 @@ class Release:
         return self.folder / f"kis_estimator-{self.version}-py3-none-any.whl"
 
 
-def read_config(environment: Mapping[str, str], checkout: Path) -> Config:
-    """Return the settings. Raises DeployError with every variable that has no good value."""
-    problems = check_variables(environment)
+def read_config(
+    environment: Mapping[str, str], checkout: Path, needed: Sequence[Variable] = VARIABLES
+) -> Config:
+    """Return the settings. Raises DeployError with every needed variable that has no good value."""
+    problems = check_variables(environment, needed)
     if problems:
         raise DeployError(*problems)
     return Config(dict(environment), checkout)

@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kis_deploy.config import Config
-from kis_deploy.database import installation, run_psql
+from kis_deploy.database import installation, run_psql, values_of
 from kis_deploy.problems import DeployError, Problem
+from kis_deploy.runner import Runner
 from kis_deploy.storage import belongs_elsewhere, bucket_reached, read_marker
 
 _HOSTED = ".supabase.co"
@@ -36,7 +37,7 @@ select json_build_object('user', current_user, 'login', to_regrole('kis_api') is
 """
 
 
-def crosscheck(config: Config) -> list[Problem]:
+def crosscheck(config: Config, runner: Runner | None = None) -> list[Problem]:
     """Return a problem for each setting that leads to another project or environment.
 
     Looks at the settings first, then at the marks that earlier deployments left in the database
@@ -45,16 +46,19 @@ def crosscheck(config: Config) -> list[Problem]:
     problems = [*_other_projects(config), *_wrong_keys(config)]
     if problems:  # what they lead to is not this installation's to look at
         return problems
-    return [*_told(lambda: _foreign_database(config)), *_told(lambda: _foreign_bucket(config))]
+    return [
+        *_told(lambda: _foreign_database(config, runner)),
+        *_told(lambda: _foreign_bucket(config, runner)),
+    ]
 
 
-def reachable(config: Config) -> list[Problem]:
+def reachable(config: Config, runner: Runner | None = None) -> list[Problem]:
     """Return a problem for each database address and for the storage where they do not answer.
 
     Before the first deployment the login of the application, and the bucket, may be missing. All
     addresses of the database have to lead to one and the same.
     """
-    return [*_databases(config), *_told(lambda: bucket_reached(config))]
+    return [*_databases(config, runner), *_told(lambda: bucket_reached(config, runner))]
 
 
 # ---------------------------------------------------------------- settings
@@ -131,8 +135,8 @@ def _told(look: Callable[[], Problem | None]) -> list[Problem]:
     return [problem] if problem else []
 
 
-def _foreign_database(config: Config) -> Problem | None:
-    marks = installation(config) or {}
+def _foreign_database(config: Config, runner: Runner | None) -> Problem | None:
+    marks = installation(config, runner) or {}
     expected = {
         "environment": config["APP_ENV"],
         "bucket": config["STORAGE_BUCKET"],
@@ -148,17 +152,17 @@ def _foreign_database(config: Config) -> Problem | None:
     )
 
 
-def _foreign_bucket(config: Config) -> Problem | None:
-    marker = read_marker(config)
+def _foreign_bucket(config: Config, runner: Runner | None) -> Problem | None:
+    marker = read_marker(config, runner)
     return None if marker is None else belongs_elsewhere(config, marker)
 
 
 # ---------------------------------------------------------------- network
 
 
-def _databases(config: Config) -> Iterator[Problem]:
+def _databases(config: Config, runner: Runner | None) -> Iterator[Problem]:
     """Tell addresses that lead nowhere, or elsewhere than the owner's, or to another user."""
-    owner = _connected(config, _OWNER)
+    owner = _connected(config, _OWNER, runner)
     if isinstance(owner, Problem):
         yield owner
     elif owner["user"] == _LOGIN:
@@ -166,7 +170,7 @@ def _databases(config: Config) -> Iterator[Problem]:
     elif not owner["login"]:
         return  # before the first deployment
     for name in filter(config.__getitem__, _OF_THE_APPLICATION):
-        found = _connected(config, name)
+        found = _connected(config, name, runner)
         if isinstance(found, Problem):
             yield found
         elif found["user"] != _LOGIN:
@@ -175,7 +179,7 @@ def _databases(config: Config) -> Iterator[Problem]:
             yield Problem(name, f"leads to another database than {_OWNER}", _REMEDY)
 
 
-def _connected(config: Config, name: str) -> dict[str, Any] | Problem:
+def _connected(config: Config, name: str, runner: Runner | None) -> dict[str, Any] | Problem:
     """Return who is connected by an address and where to, or why nobody is."""
     parts = urlsplit(config[name])
     try:
@@ -184,15 +188,25 @@ def _connected(config: Config, name: str) -> dict[str, Any] | Problem:
     except OSError as error:
         reason = error.strerror or str(error)
         return Problem(name, f"the host can't be reached ({reason})", "Check address and network")
-    done = run_psql(config, config[name], _IDENTITY)
-    if done.code == 0:
-        told: dict[str, Any] = json.loads(done.output)
-        return told
-    if re.search(r"(password|SASL) authentication failed|no password supplied", done.output):
+    try:
+        done, lines = run_psql(config, config[name], _IDENTITY, runner=runner)
+        if done.code:
+            return _refusal(name, done.output)
+        found: dict[str, Any]
+        [found] = values_of(lines, 1)
+    except DeployError as error:
+        [problem] = error.problems
+        return Problem(name, problem.cause, problem.remedy)
+    return found
+
+
+def _refusal(name: str, told: str) -> Problem:
+    """Return the problem that psql told of."""
+    if re.search(r"(password|SASL) authentication failed|no password supplied", told):
         return Problem(name, "the password is refused", "Correct it; percent-encode signs in it")
-    if re.search(r'database "[^"]*" does not exist|no such database', done.output):
+    if re.search(r'database "[^"]*" does not exist|no such database', told):
         return Problem(name, "the server has no such database", "Correct the address's path")
-    if re.search(r"SSL|certificate", done.output):
+    if re.search(r"SSL|certificate", told):
         return Problem(
             name, "no encrypted connection can be made", "Add ?sslmode=… as the server asks for"
         )

@@ -10,20 +10,24 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from kis_deploy.config import Config
 from kis_deploy.problems import DeployError, Problem
-from kis_deploy.runner import Redactor, Result, Runner
+from kis_deploy.runner import HIDDEN, Redactor, Result, Runner
 from kis_deploy.supabase import cli, environment
 
 SCHEMAS = "public,shared,estimator"
+APPLY_SEC = 3600.0
+"""How long migrations may take, here and in their rehearsal on a copy."""
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 _OWNER = "SUPABASE_OWNER_URL"
 _FILE = re.compile(r"(\d{14})_\w[\w-]*\.sql")
 _APPLYING = re.compile(r"Applying migration (\S+\.sql)")
 _CONNECT_SEC = "15"
+_SCRIPT_SEC, _COMMAND_SEC = 120.0, 600.0
 _FIRST_WITH_MAINTAIN = 170_000
 
 _HISTORY = r"""
@@ -57,6 +61,13 @@ begin
   end loop;
 end $$;
 """
+_STILL_AT_WORK = Problem(
+    "Database",
+    "the server may still be at work on it: what ended is the command line alone",
+    "Before the step is run again, look for its query in pg_stat_activity (`select pid, state,"
+    " query_start, query from pg_stat_activity where usename = current_user`); wait for its end,"
+    " or end it with pg_terminate_backend(pid)",
+)
 # Also no drift: the privileges of `public` itself, which are the project's, not a migration's.
 _SURROUNDINGS = re.compile(
     r"^(?:SET local check_function_bodies = off"
@@ -70,6 +81,8 @@ select to_regclass('shared.installation') is not null as known \gset
 \if :known
 select json_build_object('id', i.id, 'environment', i.environment, 'bucket', i.bucket,
   'projectRef', i.project_ref) from shared.installation i;
+\else
+select 'null';
 \endif
 """
 _CLAIM = """
@@ -78,11 +91,16 @@ update shared.installation set
   bucket = coalesce(bucket, :'bucket'),
   project_ref = coalesce(project_ref, nullif(:'project_ref', ''));
 """
-# The two lines after this script are the answers to its last line.
-_LOGIN = r"""
+_SERVER = "select current_setting('server_version_num');"
+_HAS_LOGIN = "select to_json(to_regrole('kis_api') is not null);"
+# The two lines after `\password` are what it asks for.
+_LOGIN = rf"""
 begin;
 create role kis_api login noinherit;
 \password kis_api
+{HIDDEN}
+{HIDDEN}
+commit;
 """
 
 
@@ -105,14 +123,35 @@ def address(url: str) -> tuple[str, dict[str, str]]:
 
 
 def run_psql(
-    config: Config, url: str, script: str, variables: Mapping[str, str] | None = None
-) -> Result:
-    """Run a script of psql on a database; the variables hold no secret (`:'name'`)."""
+    config: Config,
+    url: str,
+    script: str,
+    variables: Mapping[str, str] | None = None,
+    *,
+    runner: Runner | None = None,
+    hidden: str = "",
+) -> tuple[Result, list[str]]:
+    """Run a script of psql on a database; return how it ended, and the lines of its results.
+
+    The output that the first has is what the server told besides, such as warnings at the login.
+    The variables hold no secret (`:'name'`); `hidden` does, and stands where the script has ***.
+    Without the runner of a step nothing of it is logged.
+    """
+    runner = runner or Runner(Redactor(config.secrets))
     command, environment = psql_call(config, url)
-    values = [f"--set={name}={text}" for name, text in (variables or {}).items()]
-    return Runner(Redactor(config.secrets)).run(
-        [*command, *values], environment=environment, stdin=script, timeout_sec=120
-    )
+    command += [f"--set={name}={text}" for name, text in (variables or {}).items()]
+    runner.note(script.strip())
+    with NamedTemporaryFile("r", encoding="utf-8", errors="replace") as results:  # 0600
+        done = runner.run(
+            [*command, f"--output={results.name}"],
+            environment=environment,
+            stdin=script.replace(HIDDEN, hidden) if hidden else script,
+            timeout_sec=_SCRIPT_SEC,
+        )
+        lines = [line.rstrip("\n") for line in results]
+    for line in lines:
+        runner.note("  " + line)
+    return done, lines
 
 
 def psql_call(config: Config, url: str) -> tuple[list[str], dict[str, str]]:
@@ -130,17 +169,43 @@ def psql_call(config: Config, url: str) -> tuple[list[str], dict[str, str]]:
 
 
 def psql(
-    config: Config, url: str, script: str, variables: Mapping[str, str] | None = None
+    config: Config,
+    url: str,
+    script: str,
+    variables: Mapping[str, str] | None = None,
+    *,
+    runner: Runner | None = None,
+    hidden: str = "",
 ) -> list[str]:
     """Run a script of psql and return its lines. Raises DeployError with the database's words."""
-    done = run_psql(config, url, script, variables)
+    done, lines = run_psql(config, url, script, variables, runner=runner, hidden=hidden)
     if done.code:
         raise DeployError.of(
             "Database",
             f"psql ended with {done.code}\n{done.last_lines()}",
             "Check the database's address, password and state",
         )
-    return done.output.splitlines()
+    return lines
+
+
+def values_of(lines: list[str], count: int) -> list[Any]:
+    """Return the value of each line of JSON. Raises DeployError where it is not so many of them.
+
+    >>> values_of(['{"a": 1}', "null"], 2)
+    [{'a': 1}, None]
+    """
+    try:
+        found = [json.loads(line) for line in lines]
+    except ValueError:
+        found = []
+    if len(found) != count:
+        raise DeployError.of(
+            "Database",
+            "the answer can't be read",
+            "Read it in the step's log, and check that the address leads to the PostgreSQL server"
+            " or its pooler, with nothing between that changes answers",
+        )
+    return found
 
 
 # ---------------------------------------------------------------- schema
@@ -169,9 +234,9 @@ def lint(config: Config, runner: Runner) -> str:
     return "No errors in the functions of the schema"
 
 
-def head(config: Config) -> str | None:
+def head(config: Config, runner: Runner | None = None) -> str | None:
     """Return the version of the newest migration that is applied; None before the first."""
-    return max(_history(config)[0], default=None)
+    return max(_history(config, runner)[0], default=None)
 
 
 def pending(config: Config, runner: Runner, folder: Path) -> list[str]:
@@ -180,7 +245,7 @@ def pending(config: Config, runner: Runner, folder: Path) -> list[str]:
     Raises DeployError where an applied file was edited, where a pending one is older than the
     newest that is applied, or where the database has one of another release besides pending ones.
     """
-    applied, sums = _history(config)
+    applied, sums = _history(config, runner)
     files = _migrations(folder)
     waiting = [path for version, path in files.items() if version not in applied]
     problems = [
@@ -217,10 +282,12 @@ def difference(config: Config, runner: Runner, reference_url: str) -> str:
     `reference_url` leads the owner to a throwaway database with the same migrations; its grants
     are brought to what the database's version knows. Only the schemas of the product count.
     """
-    [version] = psql(config, config[_OWNER], "show server_version_num;")
-    [own] = psql(config, reference_url, "show server_version_num;")
-    if int(version) < _FIRST_WITH_MAINTAIN <= int(own):
-        psql(config, reference_url, _WITHOUT_MAINTAIN)
+    version, own = (
+        values_of(psql(config, url, _SERVER, runner=runner), 1)[0]
+        for url in (config[_OWNER], reference_url)
+    )
+    if version < _FIRST_WITH_MAINTAIN <= own:
+        psql(config, reference_url, _WITHOUT_MAINTAIN, runner=runner)
     bare, _ = address(config[_OWNER])
     done = _supabase(
         config,
@@ -229,28 +296,33 @@ def difference(config: Config, runner: Runner, reference_url: str) -> str:
         *("--from", reference_url, "--to", bare),
     )
     told = [line for line in done.output.splitlines() if line.startswith('{"diff"')]
+    failed = DeployError.of(
+        "supabase db diff",
+        f"can't compare the database\n{done.last_lines()}",
+        "Check SUPABASE_OWNER_URL, and run the step again",
+    )
     if done.code or not told:
-        raise DeployError.of(
-            "supabase db diff",
-            f"can't compare the database\n{done.last_lines()}",
-            "Check SUPABASE_OWNER_URL, and run the step again",
-        )
-    return _SURROUNDINGS.sub("", json.loads(told[-1])["diff"]).strip()
+        raise failed
+    try:
+        return _SURROUNDINGS.sub("", json.loads(told[-1])["diff"]).strip()
+    except ValueError:  # a message in the midst of it
+        raise failed from None
 
 
-def push(config: Config, runner: Runner, folder: Path) -> list[str]:
+def push(config: Config, runner: Runner, folder: Path, limit_sec: float = APPLY_SEC) -> list[str]:
     """Apply the pending migrations of a folder's `supabase/` and return their files, in order.
 
     The first ones need the login of the application: it is made with its password.
-    Raises DeployError with the file that failed, the database's words and what was applied before.
+    Raises DeployError with the file that failed, the database's words and what was applied before;
+    also where the command line does not end in time, which ends nothing on the server.
     """
     waiting = pending(config, runner, folder)
     if not waiting:
         return []
-    if make_login(config):
+    if make_login(config, runner):
         runner.note("the login kis_api was made, with the password of SUPABASE_DB_URL")
     target = [*_target(config), "--workdir", str(folder.absolute())]
-    done = _supabase(config, runner, "db", "push", "--yes", *target)
+    done = _supabase(config, runner, "db", "push", "--yes", *target, limit_sec=limit_sec)
     left = pending(config, runner, folder)
     applied = [name for name in waiting if name not in left]
     if done.code == 0 and not left:
@@ -264,22 +336,31 @@ def push(config: Config, runner: Runner, folder: Path) -> list[str]:
     )
 
 
-def _supabase(config: Config, runner: Runner, *arguments: str) -> Result:
+def _supabase(
+    config: Config, runner: Runner, *arguments: str, limit_sec: float = _COMMAND_SEC
+) -> Result:
     _, known = address(config[_OWNER])
-    return runner.run(
-        [cli(config, runner), *arguments],
-        environment=environment(config, **known),
-        cwd=config.checkout,
-    )
+    program = cli(config, runner)
+    try:
+        return runner.run(
+            [program, *arguments],
+            environment=environment(config, **known),
+            cwd=config.checkout,
+            timeout_sec=limit_sec,
+        )
+    except DeployError as error:  # its time was over, and it was killed
+        raise DeployError(*error.problems, _STILL_AT_WORK) from None
 
 
 def _target(config: Config) -> list[str]:
     return [f"--remote={address(config[_OWNER])[0]}"]
 
 
-def _history(config: Config) -> tuple[dict[str, list[str] | None], dict[str, str]]:
+def _history(
+    config: Config, runner: Runner | None
+) -> tuple[dict[str, list[str] | None], dict[str, str]]:
     """Return the statements of each applied migration, and our checksums of some."""
-    applied, sums = (json.loads(line) for line in psql(config, config[_OWNER], _HISTORY))
+    applied, sums = values_of(psql(config, config[_OWNER], _HISTORY, runner=runner), 2)
     return applied, sums
 
 
@@ -311,17 +392,17 @@ def _bare(text: str) -> str:
 # ---------------------------------------------------------------- installation
 
 
-def installation(config: Config) -> dict[str, Any] | None:
+def installation(config: Config, runner: Runner | None = None) -> dict[str, Any] | None:
     """Return whose database this is: id, environment, bucket, projectRef; None if it has no table.
 
     Raises DeployError where it can't be read.
     """
-    lines = psql(config, config[_OWNER], _INSTALLATION)
-    found: dict[str, Any] | None = json.loads(lines[0]) if lines else None
+    found: dict[str, Any] | None
+    [found] = values_of(psql(config, config[_OWNER], _INSTALLATION, runner=runner), 1)
     return found
 
 
-def claim_installation(config: Config) -> None:
+def claim_installation(config: Config, runner: Runner | None = None) -> None:
     """Write environment, bucket and project into the database where it does not know them yet.
 
     What it knows stays: `crosscheck` refuses a database of another environment.
@@ -331,18 +412,18 @@ def claim_installation(config: Config) -> None:
         "bucket": config["STORAGE_BUCKET"],
         "project_ref": config["SUPABASE_PROJECT_REF"],
     }
-    psql(config, config[_OWNER], _CLAIM, values)
+    psql(config, config[_OWNER], _CLAIM, values, runner=runner)
 
 
-def make_login(config: Config) -> bool:
+def make_login(config: Config, runner: Runner | None = None) -> bool:
     """Make the application's login where there is none, with the password of SUPABASE_DB_URL.
 
     Returns whether it was made; the password of an existing one is never changed. `psql` encrypts
     the password, so that no log of the database has it.
     """
-    [there] = psql(config, config[_OWNER], "select to_regrole('kis_api') is not null;")
-    if there == "t":
+    [there] = values_of(psql(config, config[_OWNER], _HAS_LOGIN, runner=runner), 1)
+    if there:
         return False
     password = unquote(urlsplit(config["SUPABASE_DB_URL"]).password or "")
-    psql(config, config[_OWNER], f"{_LOGIN}{password}\n{password}\ncommit;\n")
+    psql(config, config[_OWNER], _LOGIN, runner=runner, hidden=password)
     return True

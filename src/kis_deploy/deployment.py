@@ -40,7 +40,7 @@ def _link(run: Run) -> None:
 
 
 def _storage(run: Run) -> None:
-    for text in storage.ensure_bucket(run.config):
+    for text in storage.ensure_bucket(run.config, run.runner):
         run.told(text)
     run.told("Storage bucket initialized")
 
@@ -135,16 +135,10 @@ def _go_back(run: Run) -> int:
 
 def _back_on_switched(run: Run) -> None:
     """Go back on each switched host on its own: one that is away keeps no other from it."""
-    problems = []
+    problems: list[Problem] = []
     for host in (host for host in run.config.hosts if host.name in run.switched):
-        version = run.before.get(host.name)
-        if version is None:
-            cause, remedy = "served nothing before", "Mend what serves, or stop it"
-            problems.append(Problem(host.name, cause, remedy))
-            continue
         try:
-            application.serve(run, version, (host,), back=True)
-            run.told(f"{host.name}: v{version} serves again")
+            application.restore_served(run, host)
         except DeployError as error:
             problems += error.problems
     if problems:
@@ -163,9 +157,10 @@ def _back_on_switched(run: Run) -> None:
 def recorded(run: Run) -> Iterator[None]:
     """Hold the database's lock, write the audit lines, report what came of it, whatever happens."""
     logs = run.report.folder.parent
-    audit(logs, run.report, "started")
+    _written(run, lambda: audit(logs, run.report, "started"))
+    _written(run, lambda: run.runner.open_log(run.report.folder / "lock.log"))
     try:
-        with database_lock(run.config) as locked:
+        with database_lock(run.config, run.runner) as locked:
             if not locked:
                 run.say("⚠️  The database does not answer: no lock between machines")
             yield
@@ -177,7 +172,7 @@ def recorded(run: Run) -> Iterator[None]:
         if run.report.result == "running":
             run.report.result = "interrupted"
         _summarize(run)
-        audit(logs, run.report, "finished")
+        _written(run, lambda: audit(logs, run.report, "finished"))
         run.runner.close()
 
 

@@ -74,14 +74,16 @@ class Host:
         request: Mapping[str, Any],
         *,
         tell: Tell = lambda _: None,
+        note: Tell = lambda _: None,
         timeout_sec: float = _CALL_SEC,
     ) -> dict[str, Any]:
-        """Do a verb there and return its result; what the agent says goes to `tell`.
+        """Do a verb there and return its result.
 
-        Raises DeployError with the agent's problems, and for a host that does not answer. The
-        request goes over standard input: it may hold secrets.
+        What the agent says goes to `tell`, its commands and what they print to `note`. Raises
+        DeployError with the agent's problems, and for a host that does not answer. The request
+        goes over standard input: it may hold secrets.
         """
-        return self._run(verb, request, b"", tell, timeout_sec)
+        return self._run(verb, request, b"", {"say": tell, "log": note}, timeout_sec)
 
     def send_release(
         self, folder: Path, root: str, version: str, tell: Tell = lambda _: None
@@ -98,10 +100,15 @@ class Host:
                         str(folder / name), f"cannot be read ({error.strerror})", "Fetch it again"
                     ) from None
         request = {"root": root, "version": version}
-        self._run("receive", request, stream.getvalue(), tell, _SEND_SEC)
+        self._run("receive", request, stream.getvalue(), {"say": tell}, _SEND_SEC)
 
     def _run(
-        self, verb: str, request: Mapping[str, Any], payload: bytes, tell: Tell, timeout_sec: float
+        self,
+        verb: str,
+        request: Mapping[str, Any],
+        payload: bytes,
+        tells: Mapping[str, Tell],
+        timeout_sec: float,
     ) -> dict[str, Any]:
         agent = agent_zip()
         head = f"{len(agent)}\n".encode()
@@ -121,14 +128,18 @@ class Host:
                 f"{self._command(verb)[0]} cannot be started ({error.strerror})",
                 "Install it (openssh-client for ssh)",
             ) from None
-        return self._read(process, stdin, tell, timeout_sec)
+        return self._read(process, stdin, tells, timeout_sec)
 
     def _command(self, verb: str) -> list[str]:
         agent = [self.python, "-I", "-c", _BOOT, verb]
         return agent if self.local else [*self.ssh, shlex.join(agent)]
 
     def _read(
-        self, process: subprocess.Popen[bytes], stdin: bytes, tell: Tell, timeout_sec: float
+        self,
+        process: subprocess.Popen[bytes],
+        stdin: bytes,
+        tells: Mapping[str, Tell],
+        timeout_sec: float,
     ) -> dict[str, Any]:
         """Read what the agent says until its last line."""
         errors: list[bytes] = []
@@ -144,8 +155,8 @@ class Host:
             with process.stdout or io.BytesIO() as lines:
                 for line in lines:
                     last = _parsed(line)
-                    if "say" in last:
-                        tell(f"{self.name}: {last['say']}")
+                    for kind in tells.keys() & last.keys():
+                        tells[kind](f"{self.name}: {last[kind]}")
             code = process.wait()
         finally:
             expired = not timer.is_alive()

@@ -100,7 +100,7 @@ def audit(folder: Path, report: Report, event: Literal["started", "finished"]) -
     entry = {
         "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "event": event,
-        "user": getpass.getuser(),
+        "user": _user(),
         "host": platform.node(),
         "environment": report.environment,
         "mode": report.mode,
@@ -113,6 +113,13 @@ def audit(folder: Path, report: Report, event: Literal["started", "finished"]) -
         file.write(json.dumps(entry, ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name
+        return str(os.getuid())
 
 
 def unfinished(folder: Path) -> str | None:

@@ -113,7 +113,7 @@ def _restore(run: Run, snapshot: str) -> None:
 
 def _restore_by(run: Run, snapshot: str, option: str) -> str:
     found = [version for status in run.statuses().values() for version in status["releases"]]
-    found.sort(key=lambda version: [int(part) for part in re.findall(r"\d+", version)])
+    found.sort(key=_age)
     installed = [run.kis(version) for version in found if run.kis(version).exists()]
     program = installed[-1] if installed else run.config.checkout / "script/kis"
     return run.runner.check(
@@ -122,3 +122,9 @@ def _restore_by(run: Run, snapshot: str, option: str) -> str:
         environment=schema.database_environment(run),
         timeout_sec=_RESTORE_SEC,
     )
+
+
+def _age(version: str) -> tuple[list[int], bool]:
+    """Return what versions are sorted by; a candidate comes before its release."""
+    numbers, _, candidate = version.partition("-")
+    return [int(part) for part in re.findall(r"\d+", numbers)], not candidate

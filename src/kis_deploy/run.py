@@ -16,7 +16,7 @@ from kis_deploy.report import Report
 from kis_deploy.runner import Runner
 
 _T = TypeVar("_T")
-CALL_SEC = 600.0
+CALL_SEC = 600.0  # besides the time that a start may take
 INSTALL_SEC = 1200.0
 
 
@@ -33,7 +33,7 @@ class Run:
     say: Callable[[str], None] = print
     snapshot: str | None = None
     switched: list[str] = field(default_factory=list)
-    before: dict[str, str | None] = field(default_factory=dict)
+    before: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # who served, by host
 
     def told(self, text: str) -> None:
         """Tell something that is done: on the terminal, in the log and in the report."""
@@ -74,16 +74,18 @@ class Run:
     def call(
         self, host: Host, verb: str, timeout_sec: float = CALL_SEC, **request: object
     ) -> dict[str, Any]:
-        """Ask the agent of a host."""
+        """Ask the agent of a host; its commands and what they print go into the log."""
+        ready_sec = int(self.config["DEPLOY_READY_SEC"])
         self.runner.note(f"{host.name}: {verb}")
         asked = {
             "root": self.config["DEPLOY_ROOT"],
             "python": self.config["DEPLOY_PYTHON"],
             "manager": self.config["DEPLOY_PROCESS_MANAGER"] or None,
+            "ready_sec": ready_sec,
             **request,
         }
-
-        return host.call(verb, asked, tell=self.progress, timeout_sec=timeout_sec)
+        limit = timeout_sec + ready_sec
+        return host.call(verb, asked, tell=self.progress, note=self.runner.note, timeout_sec=limit)
 
     def each_host(self, act: Callable[[Host], _T], hosts: Sequence[Host] = ()) -> dict[str, _T]:
         """Do something on these hosts, or all, at the same time.
@@ -111,16 +113,15 @@ class Run:
         return {name: task.result() for name, task in tasks.items()}
 
     def statuses(self) -> dict[str, dict[str, Any]]:
-        """Return what every host says of itself; what serves there goes into the report."""
+        """Return what every host says of itself; what serves there goes into the report.
+
+        What served before this run, `before`, is what a host said before it was switched.
+        """
         found = self.each_host(lambda host: self.call(host, "status"))
         for name, status in found.items():
-            serving = status["serving"] and status["serving"]["version"]
-            if (
-                self.release and serving == self.release.version
-            ):  # deployed again: not to go back to
-                serving = status["previous"] and status["previous"]["version"]
-            self.before[name] = serving
-            self.report.previous = serving or self.report.previous
+            if name not in self.switched:
+                serving = self.before[name] = status["serving"]
+                self.report.previous = serving["version"] if serving else self.report.previous
         return found
 
     # ------------------------------------------------------------ installed releases

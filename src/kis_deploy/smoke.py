@@ -16,7 +16,7 @@ from zipfile import BadZipFile, ZipFile
 from kis_deploy.problems import DeployError
 from kis_deploy.web import OK, Answer, Web
 
-DEADLINE_SEC = 180.0
+DEADLINE_SEC, STREAM_SEC = 180.0, 30.0
 _CREATED = 201
 _POLL_SEC = 0.5
 _SUMS, _MANIFEST = "SHA256SUMS", "manifest.json"
@@ -51,6 +51,7 @@ def smoke_estimate(
     token: str,
     tell: Callable[[str], None] = lambda _: None,
     deadline_sec: float = DEADLINE_SEC,
+    stream_sec: float = STREAM_SEC,
 ) -> dict[str, Any]:
     """Order an estimate, follow it to its end, check its gates and its evidence pack.
 
@@ -66,7 +67,7 @@ def smoke_estimate(
         estimate = _followed(web, made.object(), began + deadline_sec, tell)
         seconds = time.monotonic() - began
         _check_gates(estimate)
-        _check_stream(web, estimate["id"])
+        _check_stream(web, estimate["id"], stream_sec)
         pack = web.ask("GET", f"/v1/estimate/{quote(estimate['id'])}/evidence")
         if pack.status != OK:
             raise _failed(f"the evidence is answered with {_said(pack)}")
@@ -147,9 +148,16 @@ def _check_gates(estimate: dict[str, Any]) -> None:
         raise _failed(f"gates: {told or 'none ran'}{why}")
 
 
-def _check_stream(web: Web, estimate_id: str) -> None:
-    """See that the events of a completed estimate are replayed, the last of them DONE."""
-    answer = web.ask("GET", f"/v1/estimate/stream?estimateId={quote(estimate_id)}")
+def _check_stream(web: Web, estimate_id: str, within_sec: float) -> None:
+    """See that the events of a completed estimate are replayed, the last of them DONE.
+
+    A service that has lost that end sends heartbeats for ever: the stream has its time.
+    """
+    path = f"/v1/estimate/stream?estimateId={quote(estimate_id)}"
+    try:
+        answer = web.ask("GET", path, within_sec=within_sec)
+    except DeployError as error:
+        raise _failed(f"the stream of events does not end with DONE: {_causes(error)}") from None
     last = answer.body.decode(errors="replace").strip().split("\n\n")[-1]
     fields = dict(line.partition(": ")[::2] for line in last.splitlines())
     try:
@@ -164,6 +172,10 @@ def _check_stream(web: Web, estimate_id: str) -> None:
 def _said(answer: Answer) -> str:
     code = answer.object().get("code")
     return f"{answer.status}" + (f" {code}" if code else "")
+
+
+def _causes(error: DeployError) -> str:
+    return ", ".join(problem.cause for problem in error.problems)
 
 
 def _failed(cause: str) -> DeployError:

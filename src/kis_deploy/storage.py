@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from kis_deploy.config import Config
 from kis_deploy.problems import DeployError, Problem
+from kis_deploy.runner import Redactor, Runner
 from kis_deploy.web import OK, Answer, Web
 
 MARKER = "deployment/environment.json"
@@ -21,7 +22,12 @@ TYPES = (
     "image/svg+xml",
     "image/vnd.dxf",
 )
-_NOT_FOUND, _FORBIDDEN = 404, frozenset({401, 403})
+_NOT_FOUND, _FORBIDDEN, _TOO_LARGE = 404, frozenset({401, 403}), frozenset({413, 422})
+_WANTED = {"public": False, "file_size_limit": SIZE_LIMIT, "allowed_mime_types": TYPES}
+_BY_HAND = (
+    f"Set it in the dashboard (Storage): private, {SIZE_LIMIT >> 20} MiB a file, the media types "
+    + ", ".join(TYPES)
+)
 _SERVICE_KEY, _PUBLIC_KEY = "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY"
 
 
@@ -32,12 +38,16 @@ def key_headers(config: Config, name: str) -> dict[str, str]:
 
 
 class Bucket:
-    """The bucket that the settings name, for one of the project's keys."""
+    """The bucket that the settings name, for one of the project's keys; told to a step's log."""
 
-    def __init__(self, config: Config, key: str = _SERVICE_KEY) -> None:
+    def __init__(
+        self, config: Config, key: str = _SERVICE_KEY, runner: Runner | None = None
+    ) -> None:
         self.name = config["STORAGE_BUCKET"]
         self._web = Web(
-            f"{config['SUPABASE_URL'].rstrip('/')}/storage/v1", key_headers(config, key)
+            f"{config['SUPABASE_URL'].rstrip('/')}/storage/v1",
+            key_headers(config, key),
+            note=(runner or Runner(Redactor(config.secrets))).note,
         )
 
     def close(self) -> None:
@@ -50,9 +60,11 @@ class Bucket:
 
     def make(self) -> Answer:
         """Make it: private, with the limits of this release."""
-        limits = {"file_size_limit": SIZE_LIMIT, "allowed_mime_types": TYPES}
-        wanted = {"id": self.name, "name": self.name, "public": False}
-        return self._web.ask("POST", "/bucket", send=wanted | limits)
+        return self._web.ask("POST", "/bucket", send={"id": self.name, "name": self.name} | _WANTED)
+
+    def update(self) -> Answer:
+        """Bring it to what `make` makes."""
+        return self._web.ask("PUT", f"/bucket/{self.name}", send=_WANTED)
 
     def upload(self, key: str, data: bytes) -> Answer:
         """Write a new JSON object."""
@@ -86,40 +98,42 @@ def true_status(answer: Answer) -> int:
     return int(said) if said.isascii() and said.isdigit() else answer.status
 
 
-def ensure_bucket(config: Config) -> list[str]:
-    """Make the bucket or check it, mark it, see that strangers are refused; say what was done.
+def ensure_bucket(config: Config, runner: Runner | None = None) -> list[str]:
+    """Make the bucket or bring it to what this release needs, mark it, see that it is closed.
 
-    Can be run any number of times. Raises DeployError where an existing bucket is public, has
-    other limits or belongs to another environment, or where the public key gets through.
+    Returns what was done. Can be run any number of times. Raises DeployError where the bucket
+    belongs to another environment, or has no mark, other settings, and files of somebody: neither
+    is changed. Raises it too where the public key gets through.
     """
-    bucket = Bucket(config)
+    bucket = Bucket(config, runner=runner)
     try:
-        done = [_made_or_checked(bucket)]
-        done.append(_marked(config, bucket))
-        done.append(_closed(config, bucket))
+        return [
+            *_made_or_updated(config, bucket),
+            _marked(config, bucket),
+            _closed(config, bucket, runner),
+        ]
     finally:
         bucket.close()
-    return done
 
 
-def read_marker(config: Config) -> dict[str, Any] | None:
+def read_marker(config: Config, runner: Runner | None = None) -> dict[str, Any] | None:
     """Return which environment the bucket belongs to: environment and projectRef; None if new.
 
     Raises DeployError where the storage refuses or does not answer.
     """
-    bucket = Bucket(config)
+    bucket = Bucket(config, runner=runner)
     try:
         return _marker(bucket)
     finally:
         bucket.close()
 
 
-def bucket_reached(config: Config) -> None:
+def bucket_reached(config: Config, runner: Runner | None = None) -> None:
     """Ask for the bucket; that it is not there yet is fine.
 
     Raises DeployError where the storage refuses the service's key, or does not answer.
     """
-    bucket = Bucket(config)
+    bucket = Bucket(config, runner=runner)
     try:
         answer = bucket.settings()
     finally:
@@ -142,45 +156,58 @@ def belongs_elsewhere(config: Config, marker: dict[str, Any]) -> Problem | None:
     )
 
 
-def _made_or_checked(bucket: Bucket) -> str:
-    found = bucket.settings()
+def _made_or_updated(config: Config, bucket: Bucket) -> list[str]:
+    """See that there is the bucket, with the settings of this release; say what it was before."""
+    found, verb, changes = bucket.settings(), "found", []
     if true_status(found) == _NOT_FOUND:
         _expect(bucket.make(), "can't be made")
-        found = bucket.settings()
-        told = f"Bucket {bucket.name} made"
-    else:
-        told = f"Bucket {bucket.name} found"
+        found, verb = bucket.settings(), "made"
     _expect(found, "can't be looked at")
-    problems = _differences(found.object())
-    if problems:
-        raise DeployError(*problems)
-    return f"{told}: private, {SIZE_LIMIT >> 20} MiB a file, {len(TYPES)} media types"
+    differences = _differences(found.object())
+    if differences:
+        _refuse_foreign(config, bucket, differences)
+        _expect(bucket.update(), "can't be changed")
+        changes = [f"Bucket {bucket.name} changed; it was {text}" for text in differences]
+        found = bucket.settings()
+        _expect(found, "can't be looked at")
+        left = _differences(found.object())
+        if left:
+            raise DeployError.of(
+                "STORAGE_BUCKET", f"can't be changed: it is still {', '.join(left)}", _BY_HAND
+            )
+    limits = f"private, {SIZE_LIMIT >> 20} MiB a file, {len(TYPES)} media types"
+    return [*changes, f"Bucket {bucket.name} {verb}: {limits}"]
 
 
-def _differences(settings: dict[str, Any]) -> list[Problem]:
-    """Return what an existing bucket has otherwise; it is told, never changed."""
-    problems = []
+def _refuse_foreign(config: Config, bucket: Bucket, differences: list[str]) -> None:
+    """Raise DeployError where a bucket is not this installation's to change."""
+    marker = _marker(bucket)
+    if marker is not None:
+        problem = belongs_elsewhere(config, marker)
+        if problem:
+            raise DeployError(problem)
+        return
+    files = bucket.list("")
+    _expect(files, "can't be listed")
+    if files.json() != []:
+        raise DeployError.of(
+            "STORAGE_BUCKET",
+            f"has files but no installation's mark, and is {', '.join(differences)}",
+            f"Name a bucket that nothing else uses. Where these files are its own: {_BY_HAND}",
+        )
+
+
+def _differences(settings: dict[str, Any]) -> list[str]:
+    """Return what a bucket is otherwise than `make` makes it."""
+    size, types = settings.get("file_size_limit"), settings.get("allowed_mime_types") or ()
+    differences = []
     if settings.get("public") is not False:
-        problems.append(
-            Problem("STORAGE_BUCKET", "is public", "Make it private in the dashboard (Storage)")
-        )
-    if settings.get("file_size_limit") != SIZE_LIMIT:
-        problems.append(
-            Problem(
-                "STORAGE_BUCKET",
-                f"has another size limit than {SIZE_LIMIT} bytes",
-                f"Set it to {SIZE_LIMIT >> 20} MiB in the dashboard (Storage)",
-            )
-        )
-    if set(settings.get("allowed_mime_types") or ()) != set(TYPES):
-        problems.append(
-            Problem(
-                "STORAGE_BUCKET",
-                "allows other media types than the documents have",
-                f"Set them in the dashboard (Storage) to: {', '.join(TYPES)}",
-            )
-        )
-    return problems
+        differences.append("⚠️ PUBLIC ⚠️ (whoever knows a file's address can read it)")
+    if size != SIZE_LIMIT:
+        differences.append(f"limited to {size} bytes a file" if size else "without a size limit")
+    if set(types) != set(TYPES):
+        differences.append(f"open for {', '.join(sorted(types)) or 'every media type'}")
+    return differences
 
 
 def _marked(config: Config, bucket: Bucket) -> str:
@@ -203,9 +230,9 @@ def _marker(bucket: Bucket) -> dict[str, Any] | None:
     return answer.object()
 
 
-def _closed(config: Config, own: Bucket) -> str:
+def _closed(config: Config, own: Bucket, runner: Runner | None) -> str:
     """See how the public key fares, with something in the bucket that it could find."""
-    stranger = Bucket(config, _PUBLIC_KEY)
+    stranger = Bucket(config, _PUBLIC_KEY, runner)
     probe = f"probe/{uuid4()}.json"
     try:
         listed = stranger.list(MARKER.partition("/")[0])
@@ -240,6 +267,7 @@ def _expect(answer: Answer, cause: str) -> None:
         raise DeployError.of(
             _SERVICE_KEY, "is refused by the storage", "Copy it anew from the dashboard (API keys)"
         )
-    raise DeployError.of(
-        "STORAGE_BUCKET", f"{cause} (status {status})", "Look at the storage's log"
-    )
+    remedy = "Look at the storage's log"
+    if status in _TOO_LARGE:
+        remedy = f"Allow files of {SIZE_LIMIT >> 20} MiB in the project (dashboard, Storage)"
+    raise DeployError.of("STORAGE_BUCKET", f"{cause} (status {status})", remedy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -377,6 +377,14 @@ VARIABLES: tuple[Variable, ...] = (
     ),
 )
 
+GOING_BACK = tuple(
+    variable
+    for variable in VARIABLES
+    if variable.application
+    or (variable.name.startswith(("APP_", "DEPLOY_")) and variable.name != "DEPLOY_RELEASE")
+)
+"""What an emergency needs: going back must not wait for a key of snapshots, or for a release."""
+
 BY_NAME: Mapping[str, Variable] = {variable.name: variable for variable in VARIABLES}
 
 
@@ -394,12 +402,14 @@ def value_of(environment: Mapping[str, str], name: str) -> str:
     return environment.get(name, "").strip() or BY_NAME[name].default
 
 
-def check_variables(environment: Mapping[str, str]) -> list[Problem]:
-    """Return a problem for each variable that is missing, a placeholder or malformed.
+def check_variables(
+    environment: Mapping[str, str], needed: Sequence[Variable] = VARIABLES
+) -> list[Problem]:
+    """Return a problem for each needed variable that is missing, a placeholder or malformed.
 
     No problem holds a value.
     """
-    found = [_problem(variable, environment) for variable in VARIABLES]
+    found = [_problem(variable, environment) for variable in needed]
     problems = [problem for problem in found if problem is not None]
     named = {name: value_of(environment, name) for name in ("APP_PORT", "DEPLOY_PORTS")}
     if not problems and named["APP_PORT"] in named["DEPLOY_PORTS"].split(","):

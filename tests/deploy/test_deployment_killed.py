@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.deploy.load import Load
 from tests.deploy.processes import Arguments
@@ -17,8 +18,17 @@ from tests.service.site import until
 
 MORE = {"20270101000000_more.sql": "create table shared.more (id bigint primary key);\n"}
 STEPS = range(8)
-# What is told when a step is under way.
-SIGNS = {n: f"ℹ Step {n}:" for n in range(6)} | {6: "Starting v1.2.0", 7: ": pending"}
+# What is told or logged when a step is in the middle of its work.
+SIGNS = [
+    *((n, f"ℹ Step {n}:") for n in range(3)),
+    (3, "db reference"),
+    (4, "db snapshot"),
+    (4, "db rehearse"),
+    (4, "db push --yes"),
+    (5, "ℹ Step 5:"),
+    (6, "Starting v1.2.0"),
+    (7, ": pending"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +43,42 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield made
 
 
-def start(site: Site, told: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def start(
+    site: Site, told: Path, *arguments: str, version: str = "1.2.0"
+) -> subprocess.Popen[bytes]:
     with told.open("wb") as file:
         return subprocess.Popen(
             site.command("--yes", *arguments),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=site.with_release(site.folder / "cut/v1.2.0"),
+            env=site.with_release(site.folder / f"cut/v{version}"),
             start_new_session=True,
         )
 
 
-@pytest.mark.parametrize(("number", "sign"), SIGNS.items())
+def kill_at(sign: str, site: Site, told: Path, *arguments: str, version: str = "1.2.0") -> None:
+    """Start the deployer and kill it as soon as the sign is told, or logged."""
+    logs = site.checkout / "out/prod_deploy"
+    older = {path.parent for path in logs.glob("2*/report.json")}
+
+    def texts() -> list[str]:
+        ours = [path for path in logs.glob("2*/*.log") if path.parent not in older]
+        return [path.read_text(encoding="utf-8") for path in (told, *ours)]
+
+    process = start(site, told, *arguments, version=version)
+    until(lambda: any(sign in text for text in texts()) or process.poll() is not None)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, told.read_text()
+
+
+@pytest.mark.parametrize(("number", "sign"), SIGNS)
 def test_a_kill_in_the_middle_of_a_step(site: Site, tmp_path: Path, number: int, sign: str) -> None:
     before, told = site.content(), tmp_path / "told"
     # The last steps are run alone: the ones before them have been killed on their own.
-    alone = [f"--step={n}" for n in STEPS if n >= number] if number >= 5 else []
+    alone = [f"--step={n}" for n in STEPS if n >= number] if number >= 4 else []
     with Load(site.url, token=site.project.token()) as load:
-        process = start(site, told, *alone)
-        until(lambda: sign in told.read_text() or process.poll() is not None)
-        process.kill()
-        assert process.wait() == -signal.SIGKILL, told.read_text()
+        kill_at(sign, site, told, *alone)
         load.more()
     assert load.failures == []
     assert site.content() == before
@@ -101,7 +125,7 @@ def test_two_at_the_same_time_are_refused(site: Site, tmp_path: Path) -> None:
     process.terminate()
     process.send_signal(signal.SIGCONT)
     assert process.wait() == 1, first.read_text()
-    assert second.returncode == 2
+    assert second.returncode == 1
     assert "another deployment of this project is under way" in second.stdout
     assert third.returncode == 1
     assert "another deployment of this project is under way" in third.stdout
@@ -112,5 +136,32 @@ def test_every_start_and_end_is_in_the_audit_log(site: Site) -> None:
     entries = [json.loads(line) for line in lines]
     started = [entry for entry in entries if entry["event"] == "started"]
     finished = [entry for entry in entries if entry["event"] == "finished"]
-    assert len(started) - len(finished) == len(STEPS)  # the killed ones
+    assert len(started) - len(finished) == len(SIGNS)  # the killed ones
     assert all(entry["environment"] == "production" for entry in entries)
+
+
+@pytest.mark.proof
+def test_a_kill_while_it_goes_back(site: Site, tmp_path: Path) -> None:
+    before, serving = site.content(), site.serving
+    site.release("1.3.0", "errors")
+    steps = ("--step=6", "--step=7")
+    kill_at("ℹ Step 8:", site, tmp_path / "told", *steps, version="1.3.0")
+    assert site.serving in {"1.3.0", serving}
+    site.deploy(site.folder / f"cut/v{serving}", *steps)
+    assert site.serving == serving
+    assert site.status()["leftovers"] == []
+    assert site.content() == before
+
+
+@pytest.mark.proof
+def test_a_kill_in_the_middle_of_a_restore(site: Site, tmp_path: Path) -> None:
+    before, snapshot = site.content(), site.snapshot()
+    newer = "select to_regclass('shared.newer') is not null"
+    with psycopg.connect(site.project.owner, autocommit=True) as conn:
+        conn.execute("create table shared.newer (id bigint)")
+    kill_at(f"{snapshot} --yes", site, tmp_path / "told", "--restore", snapshot)
+    assert site.project.rows(newer) in ([(True,)], [(False,)])
+    assert site.content() == before
+    until(lambda: site.script("--restore", snapshot, "--yes").returncode == 0)
+    assert site.project.rows(newer) == [(False,)]
+    assert site.content() == before

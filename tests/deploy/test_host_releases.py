@@ -90,8 +90,12 @@ def test_a_sum_that_is_missing_is_a_difference(root: HostRoot) -> None:
 
 def test_a_program_of_another_version_is_refused(root: HostRoot) -> None:
     root.send("2.0.3", "other_version")
+    noted: list[str] = []
     with pytest.raises(DeployError, match=r"kis 0\.0\.1"):
-        root.call("install", version="2.0.3")
+        root.host.call("install", root.request(version="2.0.3"), note=noted.append)
+    log = "\n".join(noted)
+    for words in ("local: $ ", " -m venv ", "Processing ", "kis 0.0.1", "exit 0 after"):
+        assert words in log, "commands and what they print are for the log"
     assert root.status()["releases"] == ["2.0.0"]
     root.call("settle")
     assert not (root.path / "releases/v2.0.3").exists()
@@ -165,10 +169,10 @@ def test_releases_that_nobody_needs_are_removed(
     serving = Serving("1.0.3", "blue", 8001, "2026-11-30T00:00:00Z")
     previous = Previous("1.0.2", "green", 8002, until)
     write_state(layout, State(serving=serving, previous=previous))
-    old, new = layout.logs / "blue.log.3", layout.logs / "blue.log"
-    for log, days in ((old, 15), (new, 13)):
-        log.touch()
-        utime(log, (time.time() - days * 86_400,) * 2)
+    for name, days in {"access.log.9": 15, "access.log.2.gz": 13, "error.log": 400}.items():
+        (layout.logs / name).touch()
+        utime(layout.logs / name, (time.time() - days * 86_400,) * 2)
     prune(layout, 24, frozenset(keep))
     assert layout.versions() == kept
-    assert [log.name for log in layout.logs.iterdir()] == ["blue.log"]
+    found = {log.name for log in layout.logs.iterdir()}
+    assert found == {"access.log.2.gz", "error.log"}, "nginx has the other one open"

@@ -6,6 +6,8 @@ import getpass
 import json
 import os
 import stat
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
@@ -19,7 +21,7 @@ from tests.store.postgresql import free_port
 
 from kis_deploy.host.layout import Colour, Layout
 from kis_deploy.host.managers import PROXY
-from kis_deploy.host.proxy import provide
+from kis_deploy.host.proxy import provide, rotate
 from kis_deploy.host.state import State
 from kis_deploy.host.supervisord import Supervisord
 from kis_deploy.problems import DeployError
@@ -38,6 +40,18 @@ def connection(root: HostRoot) -> HTTPConnection:
 def version_over(kept: HTTPConnection) -> str:
     kept.request("GET", "/healthz")
     return str(json.loads(kept.getresponse().read())["version"])
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def previous_of(root: HostRoot) -> str | None:
+    found = root.status()["previous"]
+    return found and str(found["version"])
 
 
 def environments(root: HostRoot) -> list[Path]:
@@ -113,6 +127,27 @@ def test_a_colour_that_does_not_run_is_not_switched_to(host: HostRoot) -> None:
     assert answering(host) == now["version"]
 
 
+def test_what_served_comes_back_with_the_variables_that_it_had(host: HostRoot) -> None:
+    """The same release was deployed again, with a variable that is wrong."""
+    served = host.status()["serving"]
+    file = host.path / "colours" / served["colour"] / "environment"
+    before, previous = file.read_bytes(), previous_of(host)
+    wrong = host.starting(served["version"])
+    wrong["environment"]["SUPABASE_ANON_KEY"] = "wrong"
+    with Load(host.url) as load:
+        for request in (wrong, host.request(version=served["version"], served=served)):
+            now = host.status()["serving"]["colour"]
+            started = host.host.call("start", request)
+            place = {"colour": started["colour"], "port": started["port"]}
+            host.call("switch", **place, bind=served["bind"], proxy_port=served["proxy_port"])
+            host.call("drain", colour=now)
+            load.more()
+    assert load.failures == []
+    found = host.status()
+    assert (found["serving"]["colour"], file.read_bytes()) == (served["colour"], before)
+    assert previous_of(host) == previous
+
+
 # ---------------------------------------------------------------- what cannot serve
 
 
@@ -142,11 +177,13 @@ def test_a_log_that_holds_a_secret_is_shown_without_it(host: HostRoot) -> None:
     colour = "green" if host.status()["serving"]["colour"] == "blue" else "blue"
     wordy = host.starting("1.2.0")
     wordy["environment"]["OTHER_KEY"] = "this release cannot"  # what the release then prints
+    noted: list[str] = []
     with pytest.raises(DeployError) as told:
-        host.host.call("start", wordy)
+        host.host.call("start", wordy, note=noted.append)
     assert "*** start" in str(told.value)
-    assert "this release cannot" not in str(told.value)
-    assert (host.path / f"logs/{colour}.log").is_file()
+    assert "this release cannot" not in "".join((str(told.value), *noted))
+    assert f"local: supervisord: start {colour}" in noted
+    assert (host.path / f"run/{colour}.log").is_file()
 
 
 # ---------------------------------------------------------------- secrets
@@ -256,10 +293,15 @@ def test_the_proxy_runs_as_the_account_of_the_service(tmp_path: Path) -> None:
             f"http://127.0.0.1:{state.proxy_port}/", content=bytes(2**20), timeout=60
         )
         assert large.status_code == 503
+        rotate(layout, manager)
+        (rotated,) = layout.logs.glob("access.log.*")
+        assert '"status":503' in rotated.read_text(encoding="utf-8")
+        wait_for((layout.logs / "access.log").exists)
         moved = replace(state, proxy_port=free_port())
         provide(layout, manager, moved)
         assert manager.pid(PROXY) == pid, "a reload"
         assert httpx.get(f"http://127.0.0.1:{moved.proxy_port}/", timeout=60).status_code == 503
+        wait_for(lambda: (layout.logs / "access.log").stat().st_size > 0)
     finally:
         manager.stop(PROXY)
         manager.shut_down()

@@ -1,4 +1,4 @@
-"""Step 5: the bucket is made once, checked ever after, and closed to strangers."""
+"""Step 5: the bucket is made once, kept as it has to be, and closed to strangers."""
 
 import json
 import subprocess
@@ -12,7 +12,8 @@ from tests.store.storage_server import Reply, Request, StorageServer
 
 from kis_deploy import web
 from kis_deploy.problems import DeployError
-from kis_deploy.storage import MARKER, ensure_bucket, read_marker
+from kis_deploy.runner import Runner
+from kis_deploy.storage import MARKER, Bucket, ensure_bucket, read_marker
 
 
 @pytest.fixture
@@ -49,25 +50,78 @@ def test_a_second_time_changes_nothing(unmade: Project) -> None:
     assert (unmade.storage.buckets, unmade.storage.objects) == (buckets, objects)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "cause"),
-    [
-        ("public", True, "is public"),
-        ("file_size_limit", None, "size limit"),
-        ("file_size_limit", SIZE_LIMIT + 1, "size limit"),
-        ("allowed_mime_types", None, "media types"),
-        ("allowed_mime_types", [*TYPES, "text/html"], "media types"),
-    ],
-)
-def test_another_bucket_is_told_and_not_changed(
-    project: Project, name: str, value: object, cause: str
+OTHERWISE = [
+    ("public", True, "PUBLIC"),
+    ("file_size_limit", None, "without a size limit"),
+    ("file_size_limit", SIZE_LIMIT + 1, f"limited to {SIZE_LIMIT + 1} bytes a file"),
+    ("allowed_mime_types", None, "open for every media type"),
+    ("allowed_mime_types", ["text/html", "image/png"], "open for image/png, text/html"),
+]
+
+
+@pytest.mark.parametrize("bucket", ["marked", "empty"])
+@pytest.mark.parametrize(("name", "value", "before"), OTHERWISE)
+def test_an_own_bucket_is_brought_to_what_the_release_needs(
+    unmade: Project, bucket: str, name: str, value: object, before: str
 ) -> None:
-    project.storage.buckets[BUCKET][name] = value
-    before = dict(project.storage.buckets[BUCKET])
+    config = config_of(unmade)
+    ensure_bucket(config)
+    if bucket == "empty":
+        unmade.storage.objects.clear()
+    wanted = dict(unmade.storage.buckets[BUCKET])
+    unmade.storage.buckets[BUCKET][name] = value
+    [change, found, _, closed] = ensure_bucket(config)
+    assert change.startswith("Bucket evidence changed; it was ")
+    assert before in change
+    assert found == "Bucket evidence found: private, 50 MiB a file, 6 media types"
+    assert closed.startswith("The public key can't")
+    now = unmade.storage.buckets[BUCKET]
+    assert [sorted(now.pop("allowed_mime_types")), now] == [
+        sorted(wanted.pop("allowed_mime_types")),
+        wanted,
+    ]
+    assert (BUCKET, MARKER) in unmade.storage.objects
+
+
+@pytest.mark.parametrize("marker", [None, {"environment": "production", "projectRef": ""}])
+@pytest.mark.parametrize(("name", "value", "before"), OTHERWISE)
+def test_a_bucket_of_somebody_else_is_told_and_not_changed(
+    unmade: Project, marker: dict[str, str] | None, name: str, value: object, before: str
+) -> None:
+    storage = unmade.storage
+    ensure_bucket(config_of(unmade))
+    storage.objects.clear()
+    storage.objects[BUCKET, "photos/a.png"] = (b"a", "image/png")
+    if marker is not None:
+        storage.objects[BUCKET, MARKER] = (json.dumps(marker).encode(), "application/json")
+    storage.buckets[BUCKET][name] = value
+    then = dict(storage.buckets[BUCKET]), dict(storage.objects)
+    cause = before if marker is None else "another installation"
     with pytest.raises(DeployError, match=cause):
-        ensure_bucket(config_of(project))
-    assert project.storage.buckets[BUCKET] == before
-    assert (BUCKET, MARKER) not in project.storage.objects
+        ensure_bucket(config_of(unmade))
+    assert (storage.buckets[BUCKET], storage.objects) == then
+
+
+def test_a_change_that_does_not_last_is_told(
+    unmade: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(unmade)
+    ensure_bucket(config)
+    unmade.storage.buckets[BUCKET]["public"] = True
+    monkeypatch.setattr(Bucket, "update", Bucket.settings)
+    with pytest.raises(DeployError, match=r"still .*PUBLIC"):
+        ensure_bucket(config)
+
+
+def test_what_the_storage_is_asked_is_logged(unmade: Project, tmp_path: Path) -> None:
+    config, runner = config_of(unmade), Runner()
+    runner.open_log(tmp_path / "log")
+    ensure_bucket(config, runner)
+    runner.close()
+    log = (tmp_path / "log").read_text(encoding="utf-8")
+    for asked in ("POST {}/bucket: 200", "GET {}/bucket/evidence: 200", "POST {}/object/list/"):
+        assert asked.format(unmade.storage.url.partition("://")[2] + "/storage/v1") in log
+    assert not [secret for secret in config.secrets if secret in log]
 
 
 @pytest.mark.parametrize(

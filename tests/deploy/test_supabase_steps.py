@@ -21,6 +21,7 @@ from tests.e2e.supabase_stack import Project, empty_project
 
 from kis_deploy import database
 from kis_deploy.config import Config
+from kis_deploy.crosscheck import crosscheck, reachable
 from kis_deploy.database import address
 from kis_deploy.problems import DeployError
 from kis_deploy.runner import Redactor, Runner
@@ -228,6 +229,16 @@ def test_a_failing_migration_leaves_nothing_and_tells_what_was_applied(
     assert database.pending(config, runner, config.checkout) == [two]
 
 
+def test_migrations_that_take_too_long_may_go_on_at_the_server(
+    empty: Project, tmp_path: Path, runner: Runner
+) -> None:
+    endless = shim(tmp_path, 'case "$*" in *push*) sleep 600;; esac')
+    checkout = checkout_in(tmp_path / "checkout", endless, {f"{FIRST}_one.sql": "select 1;"})
+    with pytest.raises(DeployError, match="pg_stat_activity") as told:
+        database.push(config_of(empty, checkout), runner, checkout, limit_sec=0.5)
+    assert "did not end within 0.5 s" in told.value.problems[0].cause
+
+
 # ---------------------------------------------------------------- drift
 
 
@@ -279,9 +290,11 @@ def test_only_what_was_changed_by_hand_differs(
 def test_a_comparison_that_fails_is_no_pass(
     empty: Project, tmp_path: Path, runner: Runner, reference: str
 ) -> None:
-    failing = checkout_in(tmp_path / "checkout", shim(tmp_path, "echo broken; exit 0"))
-    with pytest.raises(DeployError, match="can't compare"):
-        database.difference(config_of(empty, failing), runner, reference)
+    for number, told in enumerate(("broken", '{"diff": "drop WARNING')):
+        program = shim(tmp_path, f"echo '{told}'; exit 0")
+        failing = checkout_in(tmp_path / f"checkout-{number}", program)
+        with pytest.raises(DeployError, match="can't compare"):
+            database.difference(config_of(empty, failing), runner, reference)
 
 
 # ---------------------------------------------------------------- installation and login
@@ -303,13 +316,15 @@ def test_an_installation_is_claimed_once(empty: Project, tmp_path: Path) -> None
 
 def test_the_login_is_made_with_its_password_and_never_changed(tmp_path: Path) -> None:
     """A project before its first deployment; the password has every awkward sign."""
+    runner = Runner(Redactor())  # which knows no secret: none comes to it
+    runner.open_log(tmp_path / "log")
     with empty_project(tmp_path) as project:
         place = project.owner.rpartition("@")[2]
         one, other = (
             f"postgresql://kis_api:{quote(word, safe='')}@{place}"
             for word in ("a b'c\"d\\e$f:g@h/i%j", "other")
         )
-        assert database.make_login(config_of(project, SUPABASE_DB_URL=one))
+        assert database.make_login(config_of(project, SUPABASE_DB_URL=one), runner)
         assert not database.make_login(config_of(project, SUPABASE_DB_URL=other))
         psycopg.connect(one).close()
         with pytest.raises(psycopg.OperationalError):
@@ -317,6 +332,10 @@ def test_the_login_is_made_with_its_password_and_never_changed(tmp_path: Path) -
         with psycopg.connect(administrator(project)) as conn:
             [stored] = conn.execute("select rolpassword from pg_authid where rolname = 'kis_api'")
     assert stored[0].startswith("SCRAM-SHA-256$")
+    runner.close()
+    log = (tmp_path / "log").read_text(encoding="utf-8")
+    assert "create role kis_api login" in log
+    assert "a b'c" not in log
 
 
 def test_addresses_are_told_without_their_password() -> None:
@@ -325,6 +344,37 @@ def test_addresses_are_told_without_their_password() -> None:
     assert known["PGPASSWORD"] == "p@s/s"
     assert known["PGSSLMODE"] == "require"
     assert address("postgresql://u:p@127.0.0.1/db")[1]["PGSSLMODE"] == "disable"
+
+
+def test_a_warning_of_the_server_is_no_result(
+    empty: Project, tmp_path: Path, runner: Runner
+) -> None:
+    """As after an update of the operating system: it comes with every login."""
+    with psycopg.connect(administrator(empty), autocommit=True) as conn:
+        conn.execute(
+            "update pg_database set datcollversion = '0' where datname = current_database()"
+        )
+    config = deployment(empty, tmp_path)
+    done, lines = database.run_psql(config, empty.owner, "select 1;", runner=runner)
+    assert "collation version" in done.output
+    assert lines == ["1"]
+    assert database.head(config, runner) is None
+    assert database.pending(config, runner, config.checkout) == files(config)
+    assert database.installation(config, runner) is None
+    assert not database.make_login(config, runner)
+    assert crosscheck(config, runner) == []
+    assert reachable(config, runner) == []
+    log = (tmp_path / "log").read_text(encoding="utf-8")
+    for text in ("collation version", "from supabase_migrations.", '"login" : true', "exit 0"):
+        assert text in log
+    assert not [secret for secret in config.secrets if secret in log]
+
+
+@pytest.mark.parametrize("lines", [["WARNING: broken"], [], ["1", "2"]])
+def test_a_result_that_cannot_be_read_is_told(lines: list[str]) -> None:
+    with pytest.raises(DeployError, match="can't be read") as told:
+        database.values_of(lines, 1)
+    assert "step's log" in told.value.problems[0].remedy
 
 
 def test_what_the_database_says_is_told(project: Project) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 import subprocess
+import xmlrpc.client
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from kis_deploy.host.layout import Layout, template
 from kis_deploy.host.managers import PROXY
 from kis_deploy.host.proxy import configuration, nginx_command
 from kis_deploy.host.state import State
+from kis_deploy.host.supervisord import Supervisord
 from kis_deploy.host.systemd import UNITS, Systemd
 from kis_deploy.problems import DeployError
 
@@ -133,7 +136,7 @@ def test_what_systemd_is_asked_for(tmp_path: Path, asked: Path) -> None:
 
 def test_what_systemd_refuses_is_told(tmp_path: Path, asked: Path) -> None:
     assert not asked.exists()
-    with pytest.raises(DeployError, match=r"enable --now kis-estimator-proxy.*no such unit"):
+    with pytest.raises(DeployError, match=r"(?s)enable --now kis-estimator-proxy.*no such unit"):
         Systemd(Layout(tmp_path / "root")).start(PROXY)
 
 
@@ -151,6 +154,45 @@ def test_only_root_installs_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         Systemd(Layout(tmp_path / "root")).prepare()
 
 
+# ---------------------------------------------------------------- with a supervisord that is none
+
+
+def test_a_supervisord_that_shuts_down_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses every order until it has ended."""
+    left = [3]
+
+    def refused(*_: object) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise ConnectionRefusedError
+        raise xmlrpc.client.Fault(6, "SHUTDOWN_STATE")
+
+    manager = Supervisord(Layout(tmp_path))
+    monkeypatch.setattr(manager, "_call", refused)
+    assert manager.pid("blue") is None
+    assert left[0] < 0
+    left[0] = 3
+    manager.stop("blue")
+    manager.shut_down()
+    assert left[0] < 0
+
+
+def test_what_does_not_start_is_tried_for_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(tmp_path)
+    layout.prepare()
+    manager = Supervisord(layout)
+    monkeypatch.setattr(manager, "_launch", lambda: None)
+    manager.prepare()
+    for name in ("blue", "green", PROXY):
+        text = (layout.run / f"programs/{name}.conf").read_text(encoding="utf-8")
+        (tries,) = re.findall(r"^startretries=(\d+)$", text, re.MULTILINE)
+        assert sum(range(int(tries))) > 30 * 86_400, "each try waits a second longer"
+
+
 # ---------------------------------------------------------------- the proxy and its logs
 
 
@@ -158,7 +200,6 @@ def test_only_root_installs_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_nginx_finds_nothing_wrong_with_its_configuration(tmp_path: Path, bind: str) -> None:
     layout = Layout(tmp_path / "root")
     layout.prepare()
-    (layout.proxy / "tmp").mkdir()
     state = State(bind=bind, proxy_port=18_000, ports={"blue": 18_001, "green": 18_002})
     text = configuration(layout, state)
     assert "@" not in re.sub(r"@(too_large|unavailable)", "", text)
@@ -174,9 +215,8 @@ def test_nginx_finds_nothing_wrong_with_its_configuration(tmp_path: Path, bind: 
 
 def test_logrotate_finds_nothing_wrong_with_its_configuration(tmp_path: Path) -> None:
     file = tmp_path / "kis-estimator"
-    file.write_text(
-        template("kis-estimator.logrotate", Layout(tmp_path / "root")), encoding="utf-8"
-    )
+    layout = Layout(tmp_path / "root", getpass.getuser())
+    file.write_text(template("kis-estimator.logrotate", layout), encoding="utf-8")
     done = subprocess.run(
         ["/usr/sbin/logrotate", "-d", "-s", tmp_path / "state", file],
         check=False,

@@ -181,6 +181,28 @@ def test_processes_that_count_anew_are_compared_from_there_on(tmp_path: Path) ->
     assert outcome.changes == []
 
 
+def test_a_disk_without_space_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "watch.jsonl").mkdir()  # so that neither log nor report can be written
+    (tmp_path / ".watch_report.json").mkdir()
+    with served(Service()) as service:
+        plan = Plan(urls=(service.url,), folder=tmp_path, minutes=0.01, interval_sec=0.1)
+        outcome, lines = run(plan, "no such word")
+    assert outcome.result == "quiet"
+    assert outcome.unlogged == outcome.looks > 1
+    assert [line.split(" ", 1)[1] for line in lines if "cannot be written" in line] == [
+        "The log cannot be written (Is a directory)",
+        "The report cannot be written (Is a directory)",
+    ]
+
+
+def test_without_a_place_for_the_report_nothing_begins(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("no folder")
+    watching = start(tmp_path, "watch", "--url", "http://127.0.0.1:1")
+    _, err = watching.communicate(timeout=120)
+    assert watching.returncode == 2
+    assert "cannot be made (Not a directory)" in err
+
+
 def test_few_requests_are_told_as_such(tmp_path: Path) -> None:
     with served(Service()) as service:
         plan = Plan(urls=(service.url,), folder=tmp_path, minutes=0.01, interval_sec=0.1)
@@ -271,15 +293,16 @@ def test_auto_rollback_by_the_script_of_the_checkout(tmp_path: Path) -> None:
     assert "a-secret" not in out + err + written
 
 
-def test_a_signal_ends_it_with_a_report(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_a_signal_ends_it_with_a_report(tmp_path: Path, number: signal.Signals) -> None:
     with served(Service()) as service:
         watching = start(tmp_path, "watch", "--url", service.url, "--interval", "0.1")
         wait_for(lambda: list(tmp_path.glob("out/watch/*/watch.jsonl")), "a first look")
-        watching.send_signal(signal.SIGTERM)
+        watching.send_signal(number)
         out, err = watching.communicate(timeout=120)
     assert watching.returncode == 3, err
     (report,) = tmp_path.glob("out/watch/*/watch_report.json")
-    assert json.loads(report.read_text())["ended"] == "SIGTERM"
+    assert json.loads(report.read_text())["ended"] == number.name
     assert "Result: not judged" in out
 
 

@@ -20,6 +20,8 @@ from kis_estimator.store.db import Principal
 from kis_estimator.web.auth import installation_secret, mint_token
 from kis_estimator.web.schemas import Difference, DocumentList, EstimateList, EstimateResponse
 
+pytestmark = pytest.mark.smoke
+
 WAIT = {"prefer": "wait=60"}
 MAIN = {"role": "main", "category": "MCCB", "poles": 4, "ratedCurrentA": 75, "frameAf": 100}
 BRANCH = {"role": "branch", "category": "ELB", "poles": 2, "ratedCurrentA": 20, "quantity": 15}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.release.projects import copy_project
-from tests.release.trees import CHECKS, MEASURED, PASSED, checks, junit
+from tests.release.trees import CHECKS, MEASURED, PASSED, RECORDED, checks, junit
 
 from kis_estimator.release import AreaResult, Check, State, Tally
 from kis_estimator.release.definition import definition
@@ -82,24 +82,40 @@ def test_an_area_without_a_test_that_passed_is_not_run(
     assert reports.blocking()[title] == "not run"
 
 
+@pytest.mark.parametrize("name", sorted(PASSED))
+def test_a_skipped_test_blocks_its_areas(reports: Reports, name: str) -> None:
+    reports.put("pytest.xml", junit({**PASSED, name: "skipped"}))
+    found = reports.blocking()
+    assert found.pop("All tests") == "not run"
+    assert set(found.values()) == {"not run"}
+
+
 @pytest.mark.parametrize("text", ["", "<testsuites>", "{}"])
 def test_without_a_whole_test_report_no_area_of_tests_was_run(reports: Reports, text: str) -> None:
     reports.put("pytest.xml", text)
     tested = {area.title for area in definition().areas if area.tests}
-    assert reports.blocking() == dict.fromkeys(tested, "not run")
+    assert reports.blocking() == dict.fromkeys({*tested, "Performance"}, "not run")
 
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_check_that_fails_blocks(reports: Reports, name: str) -> None:
     reports.put("checks.json", checks(**{name.replace(" ", "_"): "failed"}))
-    title = "All tests" if name == "pytest" else "Style, types and layout"
+    titles = {"pytest": "All tests", "previous release": "Deployment and rollback"}
+    title = titles.get(name, "Style, types and layout")
     assert reports.blocking() == {title: "failed"}
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]"])
 def test_without_checks_they_were_not_run(reports: Reports, text: str) -> None:
     reports.put("checks.json", text)
-    assert reports.blocking() == dict.fromkeys(["All tests", "Style, types and layout"], "not run")
+    titles = ("All tests", "Deployment and rollback", "Style, types and layout")
+    assert reports.blocking() == dict.fromkeys(titles, "not run")
+
+
+def test_a_first_release_has_none_before_it(reports: Reports) -> None:
+    reports.put("checks.json", checks(previous_release="not run"))
+    assert reports.blocking() == {}
+    assert reports.blocking(test=1) == {"All tests": "failed"}
 
 
 def test_a_gate_that_failed_does_not_pass_by_its_report(reports: Reports) -> None:
@@ -115,12 +131,15 @@ def test_a_budget_is_the_most_that_passes(reports: Reports, budget: Any) -> None
         (None, {"Performance": "not run"}),
         ("1", {"Performance": "not run"}),
     ):
-        measured = json.loads(json.dumps(MEASURED))
+        measured = json.loads(json.dumps({**MEASURED, "tests": RECORDED}))
         *way, last = budget.path
         place = measured
         for key in way:
             place = place[key]
         place[last] = figure
+        if way == ["tests"] and figure == "1":
+            continue  # a number, as everything that tests record is text
+        reports.put("pytest.xml", junit(PASSED, measured.pop("tests")))
         reports.put("bench-service.json", json.dumps(measured))
         assert reports.blocking() == expected
 

@@ -215,6 +215,9 @@ class StorageServer:
         match method, *route:
             case "POST", "bucket":
                 return self._make_bucket(json.loads(asked.body), hidden=hidden)
+            case "PUT", "bucket", bucket:
+                self._bucket(bucket, hidden=hidden).update(json.loads(asked.body))
+                return told({"message": "Successfully updated"})
             case "GET", "bucket", bucket:
                 return told(self._bucket(bucket, hidden=hidden))
             case "POST", "object", "sign", bucket, key:

@@ -1,19 +1,22 @@
 """The agent: one verb, a request as JSON on standard input, lines of JSON on standard output.
 
-`{"say": …}` while it works, and one last line: `{"result": …}`, or `{"problems": […]}`.
+`{"say": …}` and `{"log": …}` while it works, and one last line: `{"result": …}`, or
+`{"problems": […]}`.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO, Any
 
-from kis_deploy.host import colours, releases, upkeep
+from kis_deploy.host import colours, proxy, releases, upkeep
+from kis_deploy.host.commands import print_line
 from kis_deploy.host.layout import Layout, version_in
 from kis_deploy.host.site import Site, site_of
 from kis_deploy.problems import DeployError, Problem
@@ -25,48 +28,53 @@ _MOST_REQUEST = 1 << 20
 
 
 def _receive(site: Site, request: Mapping[str, Any], _: Tell) -> dict[str, Any]:
-    site.layout.prepare()
     releases.receive(site.layout, version_in(request), sys.stdin.buffer)
     return {}
 
 
 def _install(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
-    site.layout.prepare()
-    python = str(request.get("python") or sys.executable)
-    return releases.install(site.layout, version_in(request), python, tell)
+    return releases.install(site.layout, version_in(request), _python(request), tell)
 
 
 def _prune(site: Site, request: Mapping[str, Any], _: Tell) -> dict[str, Any]:
     keep = frozenset(map(str, request.get("keep", ())))
+    if site.manager.kind == "supervisord":  # where systemd is, so is logrotate
+        proxy.rotate(site.layout, site.manager)
     return releases.prune(site.layout, float(request.get("keep_hours", 24)), keep)
 
 
+def _python(request: Mapping[str, Any]) -> str:
+    """Return the Python that releases are installed with."""
+    return str(request.get("python") or sys.executable)
+
+
 _VERBS: Mapping[str, Callable[[Site, Mapping[str, Any], Tell], dict[str, Any]]] = {
-    "status": lambda site, _, __: upkeep.status(site),
+    "status": lambda site, request, _: upkeep.status(site, _python(request)),
     "receive": _receive,
     "install": _install,
     "start": colours.start,
     "switch": colours.switch,
     "drain": colours.drain,
-    "settle": lambda site, _, tell: upkeep.settle(site, tell),
+    "settle": upkeep.settle,
     "prune": _prune,
     "stop": lambda site, _, tell: upkeep.stop(site, tell),
-    "restart": lambda site, _, tell: upkeep.restart(site, tell),
+    "restart": upkeep.restart,
 }
 
 
 def main(verb: str) -> int:
     """Do what a verb says; return the exit code, 0 or 1."""
+    os.umask(0o022)  # the account of the service reads what is not made private
     try:
-        _print({"result": _run(verb, sys.stdin.buffer)})
+        print_line({"result": _run(verb, sys.stdin.buffer)})
     except DeployError as error:
-        _print({"problems": [problem.as_json() for problem in error.problems]})
+        print_line({"problems": [problem.as_json() for problem in error.problems]})
         return 1
     except OSError as error:
         problem = Problem(
             error.filename or "The host", str(error.strerror or error), "Check disk and permissions"
         )
-        _print({"problems": [problem.as_json()]})
+        print_line({"problems": [problem.as_json()]})
         return 1
     return 0
 
@@ -107,11 +115,4 @@ def _turn(layout: Layout) -> Iterator[None]:
 
 
 def _say(text: str) -> None:
-    _print({"say": text})
-
-
-def _print(line: Mapping[str, Any]) -> None:
-    """Print a line; a lost connection is no reason to stop half-way."""
-    with suppress(BrokenPipeError):
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+    print_line({"say": text})

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from kis_deploy.host.asking import proxy_address, status_of, version_of
 from kis_deploy.host.layout import (
     COLOURS,
     Colour,
+    Layout,
     link,
     read_environment,
+    remove,
     version_in,
+    write,
     write_environment,
 )
 from kis_deploy.host.managers import last_words
@@ -36,26 +40,33 @@ Tell = Callable[[str], None]
 def start(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     """Start a release in the colour that does not serve, and wait until it is ready.
 
-    Raises DeployError with the end of its log where it does not become ready; it is stopped then.
+    With `served`, who served before as `status` told it, that colour starts as it was left: its
+    release, environment and files. Raises DeployError with the end of its log where it does not
+    become ready; it is stopped then.
     """
-    began, version = time.monotonic(), version_in(request)
+    began, version, served = time.monotonic(), version_in(request), request.get("served")
     if not site.layout.is_installed(version):
         raise DeployError.of(
             f"Release v{version}", "is not installed on this host", "Run step 6 again"
         )
-    state = _asked(site, request)
+    state = _asked(site, request) if served is None else site.state()
     colour = state.idle
+    if served is not None:
+        if state.serving is not None and served["colour"] == state.serving.colour:
+            return {"colour": served["colour"], "port": state.serving.port, "seconds": 0.0}
+        _check_left(site, state, served)
     if site.manager.pid(colour) is not None:
         tell(f"Stopping what {colour} runs")
-        site.manager.stop(colour)
+    site.manager.stop(colour)  # also one that ended and waits for its next try
     site.layout.prepare()
-    _furnish(site, state, version, request)
+    if served is None:
+        _furnish(site, state, version, request)
     write_state(site.layout, state)
     site.manager.prepare()
     tell(f"Starting v{version} as {colour} on port {state.ports[colour]}")
     try:
         site.manager.start(colour)
-        await_ready(site, colour, state.ports[colour], float(request.get("ready_sec", _READY_SEC)))
+        await_ready(site, colour, state.ports[colour], ready_sec(request))
     except BaseException:
         site.manager.stop(colour)
         raise
@@ -66,7 +77,12 @@ def start(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     }
 
 
-def await_ready(site: Site, colour: Colour, port: int, seconds: float = _READY_SEC) -> None:
+def ready_sec(request: Mapping[str, Any]) -> float:
+    """Return how long a request lets a colour take until it is ready."""
+    return float(request.get("ready_sec", _READY_SEC))
+
+
+def await_ready(site: Site, colour: Colour, port: int, seconds: float) -> None:
     """Wait until a colour is ready as the version that it is to run. Raises DeployError."""
     version = site.layout.version_of(colour)
     deadline, first = time.monotonic() + seconds, None
@@ -88,29 +104,38 @@ def await_ready(site: Site, colour: Colour, port: int, seconds: float = _READY_S
 def switch(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     """Send requests to the colour that was started; put back what was where it does not answer.
 
-    With `back` the release that is left is one that nobody returns to by default.
+    With `bind` and `proxy_port` the proxy listens there from then on. With `back` the release that
+    is left is one that nobody returns to by default.
     """
     began, state = time.monotonic(), site.state()
     colour, port = _colour_in(request), request.get("port")
     version = site.layout.version_of(colour)
     old = state.serving
+    listening = replace(
+        state,
+        bind=str(request.get("bind", state.bind)),
+        proxy_port=int(request.get("proxy_port", state.proxy_port)),
+    )
     if old is not None and (old.colour, old.port) == (colour, port):
-        provide(site.layout, site.manager, state)
+        provide(site.layout, site.manager, listening)
+        write_state(site.layout, listening)
         return {"from": old.version, "to": old.version, "seconds": 0.0}
     if version is None or state.ports.get(colour) != port or site.manager.pid(colour) is None:
         raise DeployError.of(
             f"The colour {colour}", f"does not run on port {port}", "Run step 6 again"
         )
-    provide(site.layout, site.manager, state)
-    tell(f"Switching the proxy to {colour} (v{version})")
-    mark(site.layout, colour)
     try:
-        _await_version(state, version)
+        provide(site.layout, site.manager, listening)
+        tell(f"Switching the proxy to {colour} (v{version})")
+        mark(site.layout, colour)
+        _await_version(listening, version)
     except BaseException:
         mark(site.layout, other(colour))
+        if old is not None:
+            provide(site.layout, site.manager, state)
         raise
     tell(f"Requests go to v{version}")
-    write_state(site.layout, state.switched(version, back=bool(request.get("back"))))
+    write_state(site.layout, listening.switched(version, back=bool(request.get("back"))))
     return {
         "from": old and old.version,
         "to": version,
@@ -135,7 +160,7 @@ def drain(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         while connections(state.ports[colour]) and time.monotonic() < deadline:
             time.sleep(_LOOK_SEC)
         tell(f"Stopping {colour}")
-        site.manager.stop(colour)
+    site.manager.stop(colour)  # one that ends already is waited for
     if state.previous is not None and state.previous.colour == colour:
         until = moment(timedelta(hours=KEPT_HOURS))
         state = replace(state, previous=replace(state.previous, until=until))
@@ -155,40 +180,62 @@ def _asked(site: Site, request: Mapping[str, Any]) -> State:
             state.serving.colour: state.serving.port,
             state.idle: wanted if wanted in free else free[0],
         }
-    return replace(
-        state,
-        manager=site.manager.kind,
-        account=site.layout.account,
-        bind=str(request.get("bind", "127.0.0.1")),
-        proxy_port=int(request["proxy_port"]),
-        ports=of_colours,
-    )
+    state = replace(state, manager=site.manager.kind, account=site.layout.account, ports=of_colours)
+    if state.serving is not None:  # its proxy stays where it is until the switch
+        return state
+    bind = str(request.get("bind", state.bind))
+    return replace(state, bind=bind, proxy_port=int(request["proxy_port"]))
+
+
+def _check_left(site: Site, state: State, served: Mapping[str, Any]) -> None:
+    """Whether the idle colour is as it served. Raises DeployError."""
+    folder = site.layout.colour(state.idle)
+    left = {"version": site.layout.version_of(state.idle), "port": state.ports.get(state.idle)}
+    if not left.items() <= served.items() or not (folder / "environment").is_file():
+        raise DeployError.of(
+            f"The colour {state.idle}",
+            f"is not as v{served['version']} left it",
+            "Go back by hand: ./DEPLOYMENT_SCRIPT.sh --rollback",
+        )
 
 
 def _furnish(site: Site, state: State, version: str, request: Mapping[str, Any]) -> None:
     """Give the idle colour its release, its environment and the shared files of KIS_HOME."""
     folder = site.layout.colour(state.idle)
-    home = folder / "home"
-    home.mkdir(mode=0o700, exist_ok=True)
-    site.layout.hand_over(home)
-    for path in sorted(site.layout.home.rglob("*")):
-        target = home / path.relative_to(site.layout.home)
-        if path.is_dir():
-            target.mkdir(mode=0o700, exist_ok=True)
-        else:
-            shutil.copy2(path, target)
-        site.layout.hand_over(target)
+    _share(site.layout, folder)
     link(folder / "release", site.layout.release(version))
     write_environment(
         folder / "environment",
         {
             **request["environment"],
-            "KIS_HOME": str(home),
+            "KIS_HOME": str(folder / "home"),
             "APP_PORT": str(state.ports[state.idle]),
             "DEPLOY_WORKERS": str(int(request.get("workers", 2))),
         },
     )
     site.layout.hand_over(folder / "environment")
+
+
+def _share(layout: Layout, folder: Path) -> None:
+    """Put the shared files into a KIS_HOME, and take out those that are shared no more."""
+    home, listed = folder / "home", folder / "shared.json"
+    there = {path.relative_to(layout.home): path for path in sorted(layout.home.rglob("*"))}
+    files = {
+        name: (path.read_bytes(), path.stat().st_mode & 0o777)
+        for name, path in there.items()
+        if path.is_file()
+    }
+    before = json.loads(listed.read_bytes()) if listed.exists() else []
+    gone = [name for name in map(Path, before) if name not in files]
+    write(listed, json.dumps([str(name) for name in (*files, *gone)]))
+    with layout.as_owner():
+        for name in gone:
+            remove(home / name)
+        for name, path in there.items():
+            if path.is_dir():
+                (home / name).mkdir(mode=0o700, exist_ok=True)
+        for name, (content, mode) in files.items():
+            write(home / name, content, mode)
 
 
 def _not_ready(site: Site, colour: Colour, cause: str) -> DeployError:

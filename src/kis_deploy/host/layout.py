@@ -6,7 +6,8 @@ import os
 import pwd
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -29,7 +30,12 @@ _TEMPLATE_ROOT = "/opt/kis-estimator"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The folders and files of a root; where the agent is root they belong to an `account`."""
+    """The folders and files of a root.
+
+    Where the agent is root the service runs as an `account`. That one may write into its logs, its
+    KIS_HOMEs and nginx's temporary folder; everything else is root's, and root writes nothing into
+    those: a link that the account leaves there leads root nowhere.
+    """
 
     root: Path
     account: str | None = None
@@ -51,7 +57,7 @@ class Layout:
 
     @property
     def logs(self) -> Path:
-        """Logs of the proxy and of supervised programs."""
+        """Logs of the proxy."""
         return self.root / "logs"
 
     @property
@@ -60,8 +66,13 @@ class Layout:
         return self.root / "proxy"
 
     @property
+    def scratch(self) -> Path:
+        """What nginx writes: bodies on their way, and which process it is."""
+        return self.proxy / "tmp"
+
+    @property
     def run(self) -> Path:
-        """The folder of supervisord."""
+        """The folder of supervisord, and of the logs that it writes."""
         return self.root / "run"
 
     @property
@@ -98,20 +109,37 @@ class Layout:
         return sorted(path for folder in folders for path in folder.glob(f"*{_DRAFT}"))
 
     def prepare(self) -> None:
-        """Make the folders, for their owner alone."""
-        writable = [self.logs, self.proxy, *map(self.colour, COLOURS)]
-        for folder in (self.root, self.releases, self.incoming, self.home, self.run, *writable):
+        """Make the folders: those of the account writable for it, the others only to enter."""
+        owner = self.owner()
+        entered = (self.proxy, *map(self.colour, COLOURS))
+        for folder in (self.root, self.releases, self.incoming, self.home, self.run, *entered):
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for folder in writable:
+        for folder in entered:
             folder.chmod(0o750)
+            if owner is not None:
+                os.chown(folder, os.geteuid(), owner.pw_gid)
+        homes = (self.colour(colour) / "home" for colour in COLOURS)
+        for folder, mode in (
+            (self.logs, 0o750),
+            (self.scratch, 0o700),
+            *((h, 0o700) for h in homes),
+        ):
+            folder.mkdir(mode=mode, exist_ok=True)
             self.hand_over(folder)
 
-    def hand_over(self, *paths: Path) -> None:
-        """Give files to the account that the service runs as. Raises DeployError without it."""
-        if self.account is None or os.geteuid():
-            return
+    def owner(self) -> pwd.struct_passwd | None:
+        """Return the account that files are handed over to, None where they stay the agent's own.
+
+        Raises DeployError where the host has no such account.
+        """
+        return None if os.geteuid() else self.find_account()
+
+    def find_account(self) -> pwd.struct_passwd | None:
+        """Return the account of the service, where it has one. Raises DeployError without it."""
+        if self.account is None:
+            return None
         try:
-            found = pwd.getpwnam(self.account)
+            return pwd.getpwnam(self.account)
         except KeyError:
             raise DeployError.of(
                 f"The account {self.account}",
@@ -119,8 +147,28 @@ class Layout:
                 f"Make it: useradd --system --home-dir {self.root} "
                 f"--shell /usr/sbin/nologin {self.account}",
             ) from None
-        for path in paths:
-            os.chown(path, found.pw_uid, found.pw_gid, follow_symlinks=False)
+
+    def hand_over(self, path: Path) -> None:
+        """Give a file to the account of the service."""
+        if (owner := self.owner()) is not None:
+            os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+
+    @contextmanager
+    def as_owner(self) -> Iterator[None]:
+        """Act as the account of the service: what it may not write to is not written to."""
+        owner, groups = self.owner(), os.getgroups()
+        if owner is None:
+            yield
+            return
+        os.setgroups([])
+        os.setegid(owner.pw_gid)
+        os.seteuid(owner.pw_uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(os.getgid())
+            os.setgroups(groups)
 
 
 def layout_of(request: Mapping[str, object]) -> Layout:
@@ -145,16 +193,19 @@ def version_in(request: Mapping[str, object]) -> str:
     return version
 
 
-def write(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file whole or not at all; nobody else can read one of mode 0600 at any time."""
+def write(path: Path, content: str | bytes, mode: int = 0o644) -> None:
+    """Write a file whole or not at all, in place of what was there, a link too.
+
+    Nobody else can read one of mode 0600 at any time.
+    """
     draft = path.with_name(path.name + _DRAFT)
     draft.unlink(missing_ok=True)
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
-        os.fsync(file.fileno())
-    draft.chmod(mode)
+        os.fchmod(handle, mode)
+        os.fsync(handle)
     draft.replace(path)
 
 
@@ -190,10 +241,10 @@ def read_environment(path: Path) -> dict[str, str]:
 def template(name: str, layout: Layout) -> str:
     """Return a shipped file with this host's root and account in place of the usual ones."""
     text = files("kis_deploy.host").joinpath("templates", name).read_text(encoding="utf-8")
+    account = layout.account or ACCOUNT
     text = text.replace(_TEMPLATE_ROOT, str(layout.root))
-    return re.sub(
-        rf"^(User|Group)={ACCOUNT}$", rf"\1={layout.account or ACCOUNT}", text, flags=re.MULTILINE
-    )
+    text = text.replace(f"su {ACCOUNT} {ACCOUNT}", f"su {account} {account}")
+    return re.sub(rf"^(User|Group)={ACCOUNT}$", rf"\1={account}", text, flags=re.MULTILINE)
 
 
 def remove(path: Path) -> None:

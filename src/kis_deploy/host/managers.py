@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from kis_deploy.problems import Problem
 from kis_deploy.runner import Redactor
 
 PROXY = "proxy"
@@ -13,6 +14,9 @@ class Manager(Protocol):
     """Keeps programs running: the two colours and the proxy, by name."""
 
     kind: str
+
+    def lacks(self) -> list[Problem]:
+        """Return what the host needs for this manager and has not."""
 
     def prepare(self) -> None:
         """Make the programs known. Raises DeployError."""

@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 from kis_deploy.host.asking import proxy_address, status_of
+from kis_deploy.host.commands import Noted
 from kis_deploy.host.layout import Layout, template, write
 from kis_deploy.host.managers import PROXY, Manager, last_words
+from kis_deploy.host.releases import DAY_SEC
 from kis_deploy.host.state import State
-from kis_deploy.problems import DeployError
+from kis_deploy.problems import DeployError, Problem
 from kis_deploy.runner import Redactor
 
-_FOLDERS = ("body", "proxy", "fastcgi", "uwsgi", "scgi")
 _CHECK_SEC = 60
 _START_SEC = 60
 _ESTABLISHED = "01"
+_LARGE = 50 << 20
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
@@ -43,8 +44,8 @@ def configuration(layout: Layout, state: State) -> str:
         "@LISTEN@": f"{bind}:{state.proxy_port}",
         "@BLUE@": f"127.0.0.1:{state.ports['blue']}",
         "@GREEN@": f"127.0.0.1:{state.ports['green']}",
-        # Who is root must name an account, also to check: nginx gives its folders to that one.
-        "@USER@": "" if os.geteuid() else f"user {layout.account or 'root'};",
+        # An account of the service starts nginx itself; root says that it means to be root.
+        "@USER@": "" if os.geteuid() or layout.account else "user root;",
     }.items():
         text = text.replace(name, value)
     return text
@@ -52,16 +53,10 @@ def configuration(layout: Layout, state: State) -> str:
 
 def provide(layout: Layout, manager: Manager, state: State) -> None:
     """Let the proxy run with the configuration of a state; it is checked before it is used."""
-    for name in _FOLDERS:
-        folder = layout.proxy / "tmp" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        layout.hand_over(folder.parent, folder)
     file, text = layout.proxy / "nginx.conf", configuration(layout, state)
     changed = not file.exists() or file.read_text(encoding="utf-8") != text
     if changed:
         _check(layout, text)
-        # The check has made these, where there were none.
-        layout.hand_over(*layout.logs.glob("*.log"), *layout.proxy.glob("nginx.pid"))
         write(file, text)
     pid = manager.pid(PROXY)
     if pid is None:
@@ -85,26 +80,37 @@ def connections(port: int) -> int:
     return count
 
 
+def rotate(layout: Layout, manager: Manager) -> None:
+    """Begin each log of the proxy anew that is large, or was not for a day."""
+    now, rotated = time.time(), False
+    for log in filter(Path.exists, (layout.logs / "access.log", layout.logs / "error.log")):
+        earlier = [path.lstat().st_mtime for path in layout.logs.glob(f"{log.name}.*")]
+        size = log.lstat().st_size
+        if size > _LARGE or (size and all(now - ended > DAY_SEC for ended in earlier)):
+            log.rename(log.with_name(f"{log.name}.{now:.0f}"))
+            rotated = True
+    pid = manager.pid(PROXY)
+    if rotated and pid is not None:
+        os.kill(pid, signal.SIGUSR1)  # it opens its logs anew
+
+
 def _check(layout: Layout, text: str) -> None:
+    """Let nginx check a configuration, as who will run it: it makes its logs and folders."""
     draft = layout.proxy / "nginx.conf.checked.draft"
-    draft.write_text(text, encoding="utf-8")
+    write(draft, text)
     try:
-        done = subprocess.run(  # noqa: S603 - the host's nginx, our own configuration
-            [*nginx_command(layout, draft.name), "-t", "-q"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_CHECK_SEC,
-            check=False,
-        )
+        with layout.as_owner():
+            Noted().check(
+                [*nginx_command(layout, draft.name), "-t"],
+                Problem(
+                    "The proxy's configuration",
+                    "is refused by nginx",
+                    "Check DEPLOY_BIND, DEPLOY_PORTS and the version of nginx",
+                ),
+                timeout_sec=_CHECK_SEC,
+            )
     finally:
         draft.unlink()
-    if done.returncode:
-        raise DeployError.of(
-            "The proxy's configuration",
-            f"is refused by nginx: {done.stderr.strip()[-500:]}",
-            "Check DEPLOY_BIND, DEPLOY_PORTS and the version of nginx",
-        )
 
 
 def _wait_for(layout: Layout, manager: Manager, state: State) -> None:

@@ -6,24 +6,23 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from kis_deploy.host.commands import Noted
 from kis_deploy.host.layout import COMPLETE, Layout, remove, write
 from kis_deploy.host.state import is_over, read_state
-from kis_deploy.problems import DeployError
+from kis_deploy.problems import DeployError, Problem
 
 SUMS = "SHA256SUMS"
 PARTS = ("requirements.lock", "openapi.yaml", "release.json", SUMS)
 _SUM = re.compile(r"([0-9a-f]{64}) [ *](\S+)")
 _INSTALL_SEC = 900
-_LAST_LINES = 15
 _LOG_DAYS = 14
-_HOUR_SEC, _DAY_SEC = 3_600, 86_400
+_HOUR_SEC, DAY_SEC = 3_600, 86_400
 
 Tell = Callable[[str], None]
 
@@ -113,7 +112,7 @@ def check_sums(folder: Path, version: str) -> None:
 def prune(
     layout: Layout, keep_hours: float, keep: frozenset[str] = frozenset()
 ) -> dict[str, object]:
-    """Remove releases that nobody needs, and old logs.
+    """Remove releases that nobody needs, and old logs that were rotated: the others are open.
 
     Those that serve, served last (within their time), were installed within `keep_hours` or are
     versions of `keep` stay.
@@ -130,9 +129,9 @@ def prune(
         complete.unlink()  # from here on it is a leftover, should this be cut short
         remove(layout.release(version))
         removed.append(f"v{version}")
-    for log in layout.logs.glob("*.log*"):
-        if now - log.stat().st_mtime > _LOG_DAYS * _DAY_SEC:
-            log.unlink()
+    for log in layout.logs.glob("*.log.*"):
+        if now - log.lstat().st_mtime > _LOG_DAYS * DAY_SEC:
+            remove(log)
             removed.append(log.name)
     return {"removed": removed}
 
@@ -168,31 +167,13 @@ def _pip(layout: Layout, python: str, tell: Tell) -> list[str | Path]:
 
 
 def _run(argv: list[str | Path], what: str) -> str:
-    command = [str(part) for part in argv]
-    try:
-        done = subprocess.run(  # noqa: S603 - commands of this module
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_INSTALL_SEC,
-            check=False,
-            env={**os.environ, "PYTHONNOUSERSITE": "1"},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DeployError.of(
-            what, f"cannot be run ({error})", "Check DEPLOY_PYTHON and the host's disk"
-        ) from None
-    if done.returncode:
-        lines = (done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:]
-        raise DeployError.of(
-            what,
-            "failed on this host:\n" + "\n".join(lines),
-            "Install python3-venv where venv is missing, check the network and the disk, and run "
-            "the step again",
-        )
-    return done.stdout
+    remedy = "Check DEPLOY_PYTHON, the network and the disk, and run the step again"
+    return Noted().check(
+        [str(part) for part in argv],
+        Problem(what, "failed on this host", remedy),
+        environment={**os.environ, "PYTHONNOUSERSITE": "1"},
+        timeout_sec=_INSTALL_SEC,
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import stat
-import subprocess
 import time
 import xmlrpc.client
 from collections.abc import Callable
@@ -16,28 +15,29 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+from kis_deploy.host.commands import Noted
 from kis_deploy.host.layout import COLOURS, Layout, write
 from kis_deploy.host.managers import PROXY
 from kis_deploy.host.proxy import nginx_command
-from kis_deploy.problems import DeployError
+from kis_deploy.problems import DeployError, Problem
 
 STOP_SEC = 60
 _START_SEC = 60
 _ANSWER_SEC = STOP_SEC + 30
 _ENDING = "STOPPING"
 _SOCKET_PATH_BYTES = 90  # of 103: supervisord binds under a longer name first
-_LOG = "stdout_logfile={log}\nstdout_logfile_maxbytes=20MB\nstdout_logfile_backups=5\n"
+_LOG_OPTIONS = "stdout_logfile={log}\nstdout_logfile_maxbytes=20MB\nstdout_logfile_backups=5\n"
 _MAIN = """\
 [unix_http_server]
 file={socket}
 chmod=0700
 
 [supervisord]
-logfile={root}/logs/supervisord.log
+logfile={root}/run/supervisord.log
 logfile_maxbytes=10MB
 logfile_backups=3
 pidfile={root}/run/supervisord.pid
-childlogdir={root}/logs
+childlogdir={root}/run
 umask=027
 
 [rpcinterface:supervisor]
@@ -52,6 +52,7 @@ _COLOUR = (
     "/bin/sh -c 'set -a; . {folder}/environment; exec {folder}/release/venv/bin/kis serve "
     '--host 127.0.0.1 --port "$APP_PORT" --workers "$DEPLOY_WORKERS"\''
 )
+# What does not start is tried again for ever: each try waits a second longer than the last.
 _PROGRAM = """\
 [program:{name}]
 command={command}
@@ -59,13 +60,14 @@ directory={folder}
 autostart=false
 autorestart=true
 startsecs=2
-startretries=10
+startretries=100000
 stopsignal={signal}
 stopwaitsecs={stop_sec}
 stopasgroup=false
 killasgroup=true
 redirect_stderr=true
 """
+_note = Noted().note
 
 
 class Supervisord:
@@ -77,6 +79,13 @@ class Supervisord:
         self._layout = layout
         self._configuration = layout.run / "supervisord.conf"
         self._socket = _socket_path(layout)
+
+    def lacks(self) -> list[Problem]:
+        """Return what the host needs for it and has not."""
+        if shutil.which("supervisord") is not None:
+            return []
+        remedy = "Install it: apt-get install supervisor"
+        return [Problem("supervisord", "is not on this host", remedy)]
 
     def prepare(self) -> None:
         """Write the configuration, and start the daemon where it does not run."""
@@ -109,6 +118,7 @@ class Supervisord:
             self._call("removeProcessGroup", name)
         if name in {*added, *changed}:
             self._call("addProcessGroup", name)
+        _note(f"supervisord: start {name}")
         self._call("startProcess", name, False)  # noqa: FBT003 - its second parameter is `wait`
 
     def stop(self, name: str) -> None:
@@ -117,6 +127,7 @@ class Supervisord:
             return
         with suppress(xmlrpc.client.Fault):  # it does not run, or is being stopped already
             self._call("stopProcess", name)
+            _note(f"supervisord: stopped {name}")
         self._await_end(name)
 
     def pid(self, name: str) -> int | None:
@@ -128,7 +139,7 @@ class Supervisord:
 
     def tail(self, name: str, lines: int) -> list[str]:
         """Return the end of the program's log."""
-        log = self._layout.logs / f"{name}.log"
+        log = self._log(name)
         if not log.is_file():
             return []
         return log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
@@ -137,9 +148,14 @@ class Supervisord:
         """End the daemon."""
         if self._alive():
             self._call("shutdown")
-            _wait(lambda: not self._alive(), "does not end")
+            _note("supervisord: shutdown")
+            _wait(lambda: self._answers() is False, "does not end")
         if self._socket.parent != self._layout.run:
             shutil.rmtree(self._socket.parent, ignore_errors=True)
+
+    def _log(self, name: str) -> Path:
+        """Return where a program logs: opened by root, so not where the account may write."""
+        return self._layout.run / f"{name}.log"
 
     def _process(self, name: str) -> dict[str, Any]:
         try:
@@ -154,37 +170,33 @@ class Supervisord:
     def _program(self, name: str, command: str, folder: Path, signal: str) -> str:
         text = _PROGRAM.format(
             name=name, command=command, folder=folder, signal=signal, stop_sec=STOP_SEC
-        ) + _LOG.format(log=self._layout.logs / f"{name}.log")
+        ) + _LOG_OPTIONS.format(log=self._log(name))
         if self._layout.account is not None and not os.geteuid():
             text += f"user={self._layout.account}\n"
         return text
 
     def _launch(self) -> None:
-        program = shutil.which("supervisord")
-        if program is None:
-            raise DeployError.of(
-                "supervisord", "is not on this host", "Install it: apt-get install supervisor"
-            )
-        done = subprocess.run(  # noqa: S603 - found on the path, our own configuration
-            [program, "-c", str(self._configuration)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            cwd="/",
-            timeout=_START_SEC,
-            check=False,
+        if lacking := self.lacks():
+            raise DeployError(*lacking)
+        Noted().check(
+            ["supervisord", "-c", str(self._configuration)],
+            Problem("supervisord", "does not start", f"Read {self._layout.run}/supervisord.log"),
+            cwd=Path("/"),
+            timeout_sec=_START_SEC,
         )
-        if done.returncode:
-            raise DeployError.of(
-                "supervisord",
-                f"does not start: {(done.stderr or done.stdout).strip()[-500:]}",
-                f"Read {self._layout.logs}/supervisord.log",
-            )
         _wait(self._alive, f"does not answer at {self._socket}")
 
     def _alive(self) -> bool:
+        """Whether the daemon takes orders; the end of one that shuts down is waited for."""
+        _wait(lambda: self._answers() is not None, "does not end")
+        return bool(self._answers())
+
+    def _answers(self) -> bool | None:
+        """Whether the daemon answers, None while it shuts down and refuses every order."""
         try:
             self._call("getPID")
+        except xmlrpc.client.Fault:
+            return None
         except (OSError, HTTPException):
             return False
         return True

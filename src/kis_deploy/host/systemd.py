@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
+from kis_deploy.host.commands import Noted
 from kis_deploy.host.layout import Layout, template, write
 from kis_deploy.host.managers import PROXY
-from kis_deploy.problems import DeployError
+from kis_deploy.problems import DeployError, Problem
+from kis_deploy.runner import Runner
 
 UNITS = ("kis-estimator@.service", "kis-estimator-proxy.service")
 _UNITS_FOLDER = Path("/etc/systemd/system")
@@ -25,14 +26,17 @@ class Systemd:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
+    def lacks(self) -> list[Problem]:
+        """Return what the host needs for it and has not."""
+        if not os.geteuid():
+            return []
+        remedy = "Log in as root (DEPLOY_HOSTS), or set DEPLOY_PROCESS_MANAGER=supervisord"
+        return [Problem("systemd", "takes units from root alone", remedy)]
+
     def prepare(self) -> None:
         """Install the units, where the logs are looked for, and their rotation."""
-        if os.geteuid():
-            raise DeployError.of(
-                "systemd",
-                "takes units from root alone",
-                "Log in as root (DEPLOY_HOSTS), or set DEPLOY_PROCESS_MANAGER=supervisord",
-            )
+        if lacking := self.lacks():
+            raise DeployError(*lacking)
         for name in UNITS:
             self._install(name)
         if not _LOGS.exists():
@@ -52,14 +56,15 @@ class Systemd:
 
     def pid(self, name: str) -> int | None:
         """Return the main process of a unit that starts or runs; not of one that is to end."""
-        shown = self._systemctl("show", "--property=ActiveState,MainPID", _unit(name))
-        found = dict(line.split("=", 1) for line in shown.splitlines())
+        command = ["systemctl", "show", "--property=ActiveState,MainPID", _unit(name)]
+        shown = _output(Runner(), command)  # asked again and again: not for the log
+        found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
         return None if found["ActiveState"] == "deactivating" else int(found["MainPID"]) or None
 
     def tail(self, name: str, lines: int) -> list[str]:
         """Return the end of the unit's journal."""
         command = ["journalctl", "-u", _unit(name), "-n", str(lines), "-o", "cat", "--no-pager"]
-        return _output(command).splitlines()
+        return _output(Runner(), command).splitlines()
 
     def shut_down(self) -> None:
         """Leave systemd alone: it is the host's."""
@@ -74,27 +79,15 @@ class Systemd:
         write(file, text)
 
     @staticmethod
-    def _systemctl(*arguments: str) -> str:
-        return _output(["systemctl", *arguments])
+    def _systemctl(*arguments: str) -> None:
+        _output(Noted(), ["systemctl", *arguments])
 
 
 def _unit(name: str) -> str:
     return UNITS[1] if name == PROXY else UNITS[0].replace("@", f"@{name}")
 
 
-def _output(command: list[str]) -> str:
+def _output(runner: Runner, command: list[str]) -> str:
     """Run a command of systemd. Raises DeployError where it fails."""
-    try:
-        done = subprocess.run(  # noqa: S603 - commands of this module
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SEC,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DeployError.of(" ".join(command[:2]), str(error), "Is systemd running?") from None
-    if done.returncode:
-        raise DeployError.of(" ".join(command), done.stderr.strip()[-500:], "Read: journalctl -xe")
-    return done.stdout
+    problem = Problem(" ".join(command), "failed", "Is systemd running? Read: journalctl -xe")
+    return runner.check(command, problem, timeout_sec=_SEC)

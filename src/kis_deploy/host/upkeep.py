@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kis_deploy.host.colours import await_ready
-from kis_deploy.host.layout import COLOURS, remove
+from kis_deploy.host.colours import await_ready, ready_sec
+from kis_deploy.host.layout import COLOURS, Colour, remove
 from kis_deploy.host.managers import PROXY
-from kis_deploy.host.proxy import provide
+from kis_deploy.host.proxy import nginx_command, provide
 from kis_deploy.host.site import Site
 from kis_deploy.host.state import State, write_state
-from kis_deploy.problems import DeployError
+from kis_deploy.problems import DeployError, Problem
+from kis_deploy.runner import Runner
+
+_PYTHON_SEC = 60
 
 Tell = Callable[[str], None]
 
 
-def status(site: Site) -> dict[str, Any]:
-    """Return how the host is; nothing on it changes."""
+def status(site: Site, python: str) -> dict[str, Any]:
+    """Return how the host is, and what it lacks for serving; nothing on it changes."""
     layout, state = site.layout, site.state()
     existing = next(path for path in (layout.root, *layout.root.parents) if path.exists())
+    listening = {"bind": state.bind, "proxy_port": state.proxy_port}
     return {
         "python": platform.python_version(),
         "freeBytes": shutil.disk_usage(existing).free,
         "manager": site.manager.kind,
-        "serving": state.serving and asdict(state.serving),
+        "lacks": [problem.as_json() for problem in _lacks(site, python, existing)],
+        "serving": state.serving and asdict(state.serving) | listening,
         "previous": state.previous and asdict(state.previous),
         "releases": layout.versions(),
         "leftovers": [
@@ -39,43 +45,46 @@ def status(site: Site) -> dict[str, Any]:
     }
 
 
-def settle(site: Site, tell: Tell) -> dict[str, Any]:
+def settle(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     """Clean up what a killed run left, and start what should run; whoever serves is left alone."""
     state, cleaned = site.state(), []
     for colour in _strays(site, state):
         tell(f"Stopping {colour}, which does not serve")
-        site.manager.stop(colour)
         cleaned.append(f"stopped {colour}, which did not serve")
+    for colour in _idle(state):
+        site.manager.stop(colour)  # also one that ended and waits for its next try
     for path in _unfinished(site):
         remove(path)
         cleaned.append(f"removed {path.relative_to(site.layout.root)}, which was unfinished")
     try:
-        cleaned += restart(site, tell)["started"]
+        cleaned += restart(site, request, tell)["started"]
     except DeployError as error:  # what serves is broken: another release is to take its place
         tell(str(error))
         cleaned.append("what should serve does not start")
     return {"cleaned": cleaned}
 
 
-def restart(site: Site, tell: Tell) -> dict[str, Any]:
-    """Start what should run by state.json and does not."""
+def restart(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    """Start what should run by state.json and does not; the proxy, too, where the colour fails.
+
+    Raises DeployError where the colour is not ready in time: its manager goes on trying.
+    """
     state = site.state()
-    started: list[str] = []
     if state.serving is None:
-        return {"started": started}
+        return {"started": []}
     colour = state.serving.colour
     write_state(site.layout, state)
     site.manager.prepare()
-    if site.manager.pid(colour) is None:
-        tell(f"Starting {colour}, which should serve")
+    names = {colour: f"{colour}, which should serve", PROXY: "the proxy, which should run"}
+    stopped = [name for name in names if site.manager.pid(name) is None]
+    for name in stopped:
+        tell(f"Starting {names[name]}")
+    if colour in stopped:
         site.manager.start(colour)
-        await_ready(site, colour, state.serving.port)
-        started.append(f"started {colour}, which should serve")
-    stopped = site.manager.pid(PROXY) is None
     provide(site.layout, site.manager, state)
-    if stopped:
-        started.append("started the proxy, which should run")
-    return {"started": started}
+    if colour in stopped:
+        await_ready(site, colour, state.serving.port, ready_sec(request))
+    return {"started": [f"started {names[name]}" for name in stopped]}
 
 
 def stop(site: Site, tell: Tell) -> dict[str, Any]:
@@ -84,18 +93,47 @@ def stop(site: Site, tell: Tell) -> dict[str, Any]:
     for name in (PROXY, *COLOURS):
         if site.manager.pid(name) is not None:
             tell(f"Stopping {name}")
-            site.manager.stop(name)
             stopped.append(name)
+        site.manager.stop(name)  # one that ends already, or waits for its next try, too
     site.manager.shut_down()
     return {"stopped": stopped}
 
 
+def _lacks(site: Site, python: str, existing: Path) -> list[Problem]:
+    """Return what the host needs for serving and has not."""
+    problems = site.manager.lacks()
+    for look in (site.layout.find_account, lambda: nginx_command(site.layout)):
+        try:
+            look()
+        except DeployError as error:
+            problems += error.problems
+    if not os.access(existing, os.W_OK):
+        remedy = "Log in as its owner (DEPLOY_HOSTS), or hand it over to who deploys"
+        problems.append(Problem("DEPLOY_ROOT", f"{existing} cannot be written to", remedy))
+    return problems + _lacking_python(python)
+
+
+def _lacking_python(python: str) -> list[Problem]:
+    """Return why releases cannot be installed with a Python."""
+    code = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
+    try:
+        done = Runner().run([python, "-I", "-B", "-c", code], timeout_sec=_PYTHON_SEC)
+    except DeployError as error:
+        return list(error.problems)
+    if not done.code:
+        return []
+    remedy = "Install Python 3.11 or newer with python3-venv, and name it in DEPLOY_PYTHON"
+    return [Problem(python, done.last_lines(1) or "is older than 3.11", remedy)]
+
+
 def _strays(site: Site, state: State) -> list[str]:
     """Return the colours that run and do not serve."""
+    return [colour for colour in _idle(state) if site.manager.pid(colour) is not None]
+
+
+def _idle(state: State) -> list[Colour]:
     serving = state.serving and state.serving.colour
-    return [
-        colour for colour in COLOURS if colour != serving and site.manager.pid(colour) is not None
-    ]
+    return [colour for colour in COLOURS if colour != serving]
 
 
 def _unfinished(site: Site) -> list[Path]:

@@ -23,20 +23,60 @@ def deploy(run: Run) -> None:
 
 
 def serve(run: Run, version: str, hosts: Sequence[Host] = (), *, back: bool = False) -> None:
-    """Start an installed version on the hosts (or all), switch to it, end what served before.
+    """Serve an installed version, with the present variables, on these hosts, or all.
 
     `back` says that what serves is left for good. Where one host cannot start it nothing is
     switched. Raises DeployError.
     """
+    config = run.config
+    request = {
+        "environment": config.application(),
+        "ports": [int(port) for port in config["DEPLOY_PORTS"].split(",")],
+        "proxy_port": int(config["APP_PORT"]),
+        "bind": config["DEPLOY_BIND"],
+        "workers": int(config["DEPLOY_WORKERS"]),
+    }
+    run.progress(f"v{version} starts with the present variables")
+    _replace(run, version, request, hosts, back=back)
+
+
+def restore_served(run: Run, host: Host) -> None:
+    """Serve on a host what served there before this run: version, variables and files of then.
+
+    Raises DeployError.
+    """
+    served = run.before.get(host.name)
+    if served is None:
+        raise DeployError.of(host.name, "served nothing before", "Mend what serves, or stop it")
+    version = str(served["version"])
+    run.progress(f"{host.name}: v{version} starts with the variables that it had")
+    listening = {"proxy_port": served["proxy_port"], "bind": served["bind"]}
+    _replace(run, version, {"served": served, **listening}, (host,), back=True)
+    run.told(f"{host.name}: v{version} serves again, with the variables that it had")
+
+
+def _replace(
+    run: Run, version: str, request: dict[str, Any], hosts: Sequence[Host], *, back: bool
+) -> None:
+    """Start what a request says, switch to it, end what served before."""
     settle(run, hosts)
     began = time.monotonic()
     try:
-        started = run.each_host(lambda host: _start(run, host, version), hosts)
+        started = run.each_host(
+            lambda host: run.call(host, "start", version=version, **request), hosts
+        )
     except DeployError:
         settle(run, hosts)
         raise
     run.told(f"v{version} is ready beside what serves")
-    run.each_host(lambda host: _switch(run, host, started[host.name], back=back), hosts)
+    listening = {name: request[name] for name in ("proxy_port", "bind")}
+
+    def switch(host: Host) -> None:
+        run.switched.append(host.name)  # before: a switch that breaks off is taken back, too
+        of = {name: started[host.name][name] for name in ("colour", "port")}
+        run.call(host, "switch", back=back, **of, **listening)
+
+    run.each_host(switch, hosts)
     run.told(f"The proxy leads to v{version}")
     run.report.figures["Application seconds"] = round(time.monotonic() - began, 3)
     run.each_host(lambda host: _drain(run, host, started[host.name]["colour"]), hosts)
@@ -56,28 +96,6 @@ def prune(run: Run) -> None:
     if root != run.config["DEPLOY_ROOT"]:
         left = [version for status in run.statuses().values() for version in status["releases"]]
         run.call(host, "prune", keep_hours=_KEEP_HOURS, keep=left, root=root)
-
-
-def _start(run: Run, host: Host, version: str) -> dict[str, Any]:
-    config = run.config
-    ready_sec = int(config["DEPLOY_READY_SEC"])
-    return run.call(
-        host,
-        "start",
-        ready_sec + 60.0,
-        version=version,
-        environment=config.application(),
-        ports=[int(port) for port in config["DEPLOY_PORTS"].split(",")],
-        proxy_port=int(config["APP_PORT"]),
-        bind=config["DEPLOY_BIND"],
-        workers=int(config["DEPLOY_WORKERS"]),
-        ready_sec=ready_sec,
-    )
-
-
-def _switch(run: Run, host: Host, started: dict[str, Any], *, back: bool) -> None:
-    run.switched.append(host.name)  # before: a switch that breaks off is taken back, too
-    run.call(host, "switch", colour=started["colour"], port=started["port"], back=back)
 
 
 def _drain(run: Run, host: Host, serving: str) -> None:

@@ -31,8 +31,11 @@ def step(run: Run) -> None:
     checks: list[tuple[str, Callable[[], Iterable[Problem]]]] = [
         (f"Release {release.tag}: files and signature", lambda: _release(run, release)),
         ("Programs", lambda: _programs(run)),
-        ("Addresses, project, bucket and database belong together", lambda: crosscheck(run.config)),
-        ("Database and storage can be reached", lambda: reachable(run.config)),
+        (
+            "Addresses, project, bucket and database belong together",
+            lambda: crosscheck(run.config, run.runner),
+        ),
+        ("Database and storage can be reached", lambda: reachable(run.config, run.runner)),
         ("Hosts", lambda: _hosts(run)),
     ]
     with ThreadPoolExecutor(len(checks)) as pool:
@@ -111,11 +114,15 @@ def _programs(run: Run) -> list[Problem]:
 
 
 def _hosts(run: Run) -> list[Problem]:
-    return [
-        _disk(name, status["freeBytes"], _FREE_HOST_MIB)
-        for name, status in run.statuses().items()
-        if status["freeBytes"] < _FREE_HOST_MIB << 20
-    ]
+    problems = []
+    for name, status in run.statuses().items():
+        if status["freeBytes"] < _FREE_HOST_MIB << 20:
+            problems.append(_disk(name, status["freeBytes"], _FREE_HOST_MIB))
+        problems += [
+            Problem(f"{name}: {lacking['what']}", lacking["cause"], lacking["remedy"])
+            for lacking in status["lacks"]
+        ]
+    return problems
 
 
 def _disk(name: str, free: int, needed_mib: int) -> Problem:

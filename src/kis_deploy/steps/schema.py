@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from kis_deploy.hosts import Host
 from kis_deploy.problems import DeployError, Problem
 from kis_deploy.run import INSTALL_SEC, Run
 
-_SNAPSHOT_SEC, _REHEARSAL_SEC = 3600.0, 3600.0
+_SNAPSHOT_SEC = 3600.0
 _REFERENCE_SEC, _GONE_SEC = 900.0, 60.0
 
 
@@ -36,7 +37,7 @@ def install(run: Run) -> None:
 
 def validate(run: Run) -> None:
     """Step 3: lint, pending migrations, and what differs from what the migrations make."""
-    release, head = run.deployed(), database.head(run.config)
+    release, head = run.deployed(), database.head(run.config, run.runner)
     waiting = database.pending(run.config, run.runner, _workdir(run))
     run.told(f"Pending migrations: {', '.join(waiting) or 'none'}")
     if head:
@@ -76,34 +77,46 @@ def _compare(run: Run, head: str) -> None:
 
 
 @contextmanager
-def _reference(run: Run, head: str) -> Iterator[str]:
-    """Lend the address of a fresh database with the migrations up to one of them."""
+def _reference(run: Run, head: str, limit_sec: float = _REFERENCE_SEC) -> Iterator[str]:
+    """Lend the address of a fresh database with the migrations up to one of them.
+
+    The limit is of its making alone: the comparison has one of its own.
+    """
     command = [str(run.kis(run.deployed().version)), "db", "reference", "--until", head]
-    run.runner.note("$ " + " ".join(command))
+    run.runner.note("$ " + shlex.join(command))
     with (
-        TemporaryFile("w+", encoding="utf-8") as errors,
+        TemporaryFile("w+", encoding="utf-8", errors="replace") as messages,
         subprocess.Popen(  # noqa: S603 - the release's own program
             command,
             env=database_environment(run),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors,
+            stderr=messages,
             text=True,
         ) as process,
     ):
-        limit = Timer(_REFERENCE_SEC, process.terminate)  # which it cleans up after
+        limit = Timer(limit_sec, _stop, (process,))
         limit.start()
         try:
             line = process.stdout.readline().strip() if process.stdout else ""
-            if not line:
-                process.wait(_GONE_SEC)
-                errors.seek(0)
-                told = errors.read().strip() or f"ended with {process.returncode}"
-                raise DeployError.of("kis db reference", told, "Read the log of step 3")
-            yield line
+            limit.cancel()
+            if line:
+                yield line
         finally:
             limit.cancel()
             _end(process)
+            messages.seek(0)
+            told = run.runner.redact(messages.read().strip())
+            run.runner.note(f"  {told}\n  exit {process.poll()}")
+        if not line:
+            cause = told or f"gave no address in {limit_sec:g} s (exit {process.poll()})"
+            raise DeployError.of("kis db reference", cause, "Read the log of step 3")
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End a `kis db reference` whose time is over; it cleans up after SIGTERM too."""
+    process.terminate()
+    _end(process)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -125,7 +138,7 @@ def push(run: Run) -> None:
     run.statuses()
     if not run.kis(release.version).exists():
         install(run)
-    if database.head(run.config):
+    if database.head(run.config, run.runner):
         run.snapshot = _snapshot(run)
         _rehearse(run, run.snapshot)
     else:
@@ -141,7 +154,7 @@ def push(run: Run) -> None:
         run.told(f"Database migrations pushed: {', '.join(done)}")
     else:
         run.told("No migration is pending")
-    database.claim_installation(run.config)
+    database.claim_installation(run.config, run.runner)
 
 
 def database_environment(run: Run) -> dict[str, str]:
@@ -191,7 +204,7 @@ def _rehearse(run: Run, snapshot: str) -> None:
             "The database was not touched and what served goes on; mend the release",
         ),
         environment=database_environment(run),
-        timeout_sec=_REHEARSAL_SEC,
+        timeout_sec=database.APPLY_SEC,
     )
     told = " and ".join(f"{program.parents[2].name}" for program in programs)
     run.told(f"Rehearsed on a copy of the database: migrations, then {told}")

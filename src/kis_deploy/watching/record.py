@@ -69,6 +69,7 @@ class Outcome:
     looks: int = 0
     not_ready: int = 0
     without_metrics: int = 0
+    unlogged: int = 0
     replaced: int = 0
     slowest_ready_sec: float = 0.0
     total: Figures | None = None  # None: nothing was ever there to compare
@@ -116,6 +117,7 @@ class Outcome:
             "looks": self.looks,
             "looksNotReady": self.not_ready,
             "looksWithoutMetrics": self.without_metrics,
+            "looksNotLogged": self.unlogged,
             "looksAtReplacedProcesses": self.replaced,
             "slowestReadyzSeconds": round(self.slowest_ready_sec, 3),
             "requests": seen and seen.answers,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -29,6 +29,7 @@ from kis_deploy.watching.record import (
 from kis_deploy.watching.triggers import RULES, Change, Judge, Rules, p95, too_few
 
 Tell = Callable[[str], None]
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SETTLING_LOOKS = 6  # after a rollback: to reset what fired, and some to spare
 
 
@@ -48,8 +49,9 @@ class Screen:
         self._write(f"\r\x1b[K{text}\n" if self._live else f"{text}\n")
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        with suppress(OSError):  # a terminal that is gone must not end the watch
+            self._stream.write(text)
+            self._stream.flush()
 
 
 class Stop:
@@ -76,12 +78,12 @@ class Stop:
 
 @contextmanager
 def stopped_by_signals(stop: Stop) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the watch with its report."""
+    """Let Ctrl-C, SIGTERM and the end of the terminal end the watch with its report."""
 
     def ask(number: int, _frame: FrameType | None) -> None:
         stop.ask(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in _ENDING}
     try:
         yield
     finally:
@@ -105,8 +107,16 @@ class Plan:
 
 
 def watch(plan: Plan, screen: Screen, stop: Stop) -> Outcome:
-    """Look again and again until the time is over or somebody asks; always leave a report."""
-    plan.folder.mkdir(parents=True, exist_ok=True)
+    """Look again and again until the time is over or somebody asks; always leave a report.
+
+    Raises DeployError where there is no place for one.
+    """
+    try:
+        plan.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DeployError.of(
+            str(plan.folder), f"cannot be made ({error.strerror})", "Name a folder with --checkout"
+        ) from None
     watching = _Watching(plan, screen)
     try:
         watching.run(stop)
@@ -115,7 +125,10 @@ def watch(plan: Plan, screen: Screen, stop: Stop) -> Outcome:
         raise
     finally:
         outcome = watching.finished(stop.reason)
-        outcome.write(plan.folder)
+        try:
+            outcome.write(plan.folder)
+        except OSError as error:
+            screen.line(f"{now()} The report cannot be written ({error.strerror})")
     return outcome
 
 
@@ -180,13 +193,21 @@ class _Watching:
         service.answered |= seen.status is not None
         changes = service.judge.look(seen.look)
         url = service.target.url
-        append_look(self.plan.folder / LOG, url, seen, changes)
+        self._log(url, seen, changes)
         self._count(service, seen)
         self.screen.look(self._shown(service, seen))
         if seen.replaced:
             self.screen.line(f"{now()} {url} other processes count now; compared from here on")
         for change in changes:
             self._tell(url, change)
+
+    def _log(self, url: str, seen: Seen, changes: Sequence[Change]) -> None:
+        try:
+            append_look(self.plan.folder / LOG, url, seen, changes)
+        except OSError as error:  # a full disk is no reason to look away
+            if not self.outcome.unlogged:
+                self.screen.line(f"{now()} The log cannot be written ({error.strerror})")
+            self.outcome.unlogged += 1
 
     def _count(self, service: _Service, seen: Seen) -> None:
         told = self.outcome

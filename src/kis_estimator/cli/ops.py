@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -172,7 +172,8 @@ def _rollback(checkout: Path, folder: Path) -> Callable[[Callable[[str], None]],
 
     def roll_back(tell: Callable[[str], None]) -> None:
         runner = Runner(Redactor(Config(os.environ, checkout).secrets))
-        runner.open_log(folder / "rollback.log")
+        with suppress(OSError):  # a full disk must not keep it from going back
+            runner.open_log(folder / "rollback.log")
         try:
             done = runner.run(
                 [str(script), "--rollback", "--yes"],

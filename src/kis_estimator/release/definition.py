@@ -21,7 +21,10 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The most that a figure of a benchmark may be; `path` leads to it in the JSON."""
+    """The most that a figure may be; `path` leads to it in the benchmark's JSON.
+
+    A path `tests.NAME` is that of a figure that a test recorded.
+    """
 
     title: str
     path: tuple[str, ...]

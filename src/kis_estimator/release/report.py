@@ -83,7 +83,8 @@ def _head(facts: Facts, results: Sequence[AreaResult]) -> Iterator[str]:
 def _areas(results: Sequence[AreaResult]) -> Iterator[str]:
     yield "## Areas"
     yield ""
-    yield "A skipped test shows nothing. An area without a test that passed is not run, and blocks."
+    yield "A skipped test shows nothing: an area with one, or with none that passed, is not run."
+    yield "What is not run blocks."
     yield ""
     yield from _table(("Area", "Result", "Passed", "Failed", "Skipped", "Seconds"))
     for result in results:
@@ -110,10 +111,12 @@ def _checks(results: Sequence[AreaResult]) -> Iterator[str]:
 def _performance(folder: Path, budgets: Sequence[Budget]) -> Iterator[str]:
     yield "## Performance"
     yield ""
-    yield from _table(("`script/bench service`", "Measured", "Budget", "Result"))
-    for budget, figure, state in budget_rows(folder / names.BENCH, budgets):
+    yield from _table(("Figure", "Measured", "Budget", "Result", "By"))
+    for budget, figure, state in budget_rows(folder, budgets):
         measured = "–" if figure is None else f"{figure:g} {budget.unit}"
-        yield _row(budget.title, measured, f"≤ {budget.most:g} {budget.unit}", _MARKS[state])
+        most = f"≤ {budget.most:g} {budget.unit}"
+        by = "`script/test --reports`" if budget.path[0] == "tests" else "`script/bench service`"
+        yield _row(budget.title, measured, most, _MARKS[state], by)
     yield ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -38,10 +39,10 @@ class Tally:
 
     @property
     def state(self) -> State:
-        """Skipped tests show nothing: without one that passed the area was not run."""
+        """Skipped tests show nothing: with one, or without any that passed, it was not run."""
         if self.failed:
             return "failed"
-        return "passed" if self.passed else "not run"
+        return "passed" if self.passed and not self.skipped else "not run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def read_results(
     tests = list(_tests(folder / names.TESTS))
     checks = {
         **_checks(folder / names.CHECKS, codes.test),
-        "budgets": _budget_check(folder / names.BENCH, definition.budgets, codes.bench),
+        "budgets": _budget_check(folder, definition.budgets, codes.bench),
         **{check.name: check for check in scans},
     }
     return tuple(
@@ -125,6 +126,19 @@ def _tests(path: Path) -> Iterator[_Test]:
         yield _Test(name, outcome, float(case.get("time", "0")))
 
 
+def _recorded(folder: Path) -> dict[str, float]:
+    """Return the figures that tests recorded in their report (`record_property`), by name."""
+    try:
+        found = ET.parse(folder / names.TESTS).iter("property")  # noqa: S314 - as above
+    except (OSError, ET.ParseError):
+        return {}
+    figures = {}
+    for entry in found:
+        with suppress(ValueError):  # a test may record a text, too
+            figures[entry.get("name", "")] = float(entry.get("value", ""))
+    return figures
+
+
 def _checks(path: Path, code: int) -> dict[str, Check]:
     """Return what `script/test` says of each of its checks."""
     found = _read_json(path)
@@ -132,17 +146,20 @@ def _checks(path: Path, code: int) -> dict[str, Check]:
         return {}
     checks = {}
     for entry in found:
+        name, seconds = entry["name"], f"{entry['seconds']} s"
+        if entry["outcome"] == "not run":  # there is nothing that it could run on
+            checks[name] = Check(name, "not run", "none was cut before", blocks=False)
+            continue
         passed = entry["outcome"] == "passed"
-        seconds = f"{entry['seconds']} s"
-        checks[entry["name"]] = Check(entry["name"], "passed" if passed else "failed", seconds)
-    if code and all(check.state == "passed" for check in checks.values()):
+        checks[name] = Check(name, "passed" if passed else "failed", seconds)
+    if code and not any(check.state == "failed" for check in checks.values()):
         checks["pytest"] = Check("pytest", "failed", f"script/test ended with {code}")
     return checks
 
 
-def _budget_check(path: Path, budgets: Sequence[Budget], code: int) -> Check:
-    """Return whether a benchmark ran to its end and kept every budget."""
-    rows = budget_rows(path, budgets)
+def _budget_check(folder: Path, budgets: Sequence[Budget], code: int) -> Check:
+    """Return whether a benchmark ran to its end and every budget was kept."""
+    rows = budget_rows(folder, budgets)
     if code:
         return Check("budgets", "not run", f"script/bench service ended with {code}")
     unmeasured = [budget.title for budget, _, state in rows if state == "not run"]
@@ -154,9 +171,15 @@ def _budget_check(path: Path, budgets: Sequence[Budget], code: int) -> Check:
     return Check("budgets", "passed", f"{len(rows)} kept")
 
 
-def budget_rows(path: Path, budgets: Sequence[Budget]) -> list[tuple[Budget, float | None, State]]:
-    """Return each budget with the measured figure; None, and "not run", where there is none."""
-    measured = _read_json(path)
+def budget_rows(
+    folder: Path, budgets: Sequence[Budget]
+) -> list[tuple[Budget, float | None, State]]:
+    """Return each budget with the measured figure; None, and "not run", where there is none.
+
+    The figures are those of the benchmark and, below `tests`, those that tests recorded.
+    """
+    bench = _read_json(folder / names.BENCH)
+    measured: Any = {**(bench if isinstance(bench, dict) else {}), "tests": _recorded(folder)}
     rows: list[tuple[Budget, float | None, State]] = []
     for budget in budgets:
         figure = measured
