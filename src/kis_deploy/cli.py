@@ -15,11 +15,12 @@ from pathlib import Path
 from kis_deploy import deployment
 from kis_deploy.config import Config, Release, read_config, read_release
 from kis_deploy.deployment import DONE, FAILED, WRONG
-from kis_deploy.lock import TAKEN, local_lock
-from kis_deploy.problems import DeployError, Problem
+from kis_deploy.lock import local_lock
+from kis_deploy.overview import overview
+from kis_deploy.problems import DeployError, Problem, TakenError
 from kis_deploy.report import Report, unfinished
 from kis_deploy.rollback import restore, rollback
-from kis_deploy.run import Run
+from kis_deploy.run import Run, require_terminal
 from kis_deploy.runner import Redactor, Runner
 from kis_deploy.variables import GOING_BACK, VARIABLES
 
@@ -31,8 +32,9 @@ steps:
   3 schema validation      7 validation
   8 goes back when 6 or 7 fails after the switch, 9 is the summary
 
-exit codes: 0 done, 1 failed (what served goes on, or serves again), 2 the call or the
-environment is wrong. docs/Deployment.md tells every variable, docs/Runbook.md what to do when.
+exit codes: 0 done, 1 failed, cancelled or locked (the last lines say what serves), 2 the call
+or the environment is wrong. .env.production.example tells every variable, docs/Deployment.md
+every step, docs/Runbook.md what to do when.
 """
 
 
@@ -47,18 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever the terminal can show
             stream.reconfigure(errors="replace")
-    needed = GOING_BACK if options.rollback and not options.snapshot else VARIABLES
+    alone = options.status or (options.rollback and not options.snapshot)
+    needed = GOING_BACK if alone else VARIABLES
     checkout = Path(options.checkout).resolve()
     try:
         config = read_config(os.environ, checkout, needed)
         if options.check_env:
             print(f"✅ Environment variables validated ({config['APP_ENV']})")  # noqa: T201 - its answer
             return DONE
+        if options.status:
+            return _status(config)
         return _run(config, options)
     except DeployError as error:
         for problem in error.problems:
             print(f"❌ {problem}", file=sys.stderr)  # noqa: T201 - its answer
-        return FAILED if error is TAKEN else WRONG
+        return FAILED if isinstance(error, TakenError) else WRONG
     except OSError as error:
         what, remedy = error.filename or str(checkout), "Check the disk, and whose file it is"
         problem = Problem(str(what), str(error.strerror or error), remedy)
@@ -66,10 +71,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG
 
 
+def _status(config: Config) -> int:
+    """Look at the hosts; nothing is written, not even a log."""
+    logs = deployment.logs_folder(config.checkout)
+    report = Report(logs, config["APP_ENV"], "status")
+    run = Run(config, Runner(Redactor(config.secrets)), report, None, say=_say)
+    return DONE if overview(run, logs) else FAILED
+
+
 def _run(config: Config, options: argparse.Namespace) -> int:
     logs = deployment.logs_folder(config.checkout)
     back = options.rollback or options.restore
     release = None if back else _release(config)
+    if not options.yes and _asks(config, options):
+        require_terminal()
     with local_lock(logs):
         killed = unfinished(logs)
         run = _new_run(config, options, release)
@@ -87,6 +102,15 @@ def _run(config: Config, options: argparse.Namespace) -> int:
             return FAILED  # told already
         except KeyboardInterrupt:
             return FAILED
+
+
+def _asks(config: Config, options: argparse.Namespace) -> bool:
+    """Whether a run will ask for a yes: better said now than after half an hour."""
+    if options.restore or options.check:
+        return not options.check
+    if options.rollback:
+        return bool(options.snapshot)
+    return config.production and not options.dry_run and deployment.asks(options.step or ())
 
 
 def _new_run(config: Config, options: argparse.Namespace, release: Release | None) -> Run:
@@ -152,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check-env", action="store_true", help="check the variables, nothing else")
+    mode.add_argument("--status", action="store_true", help="say who serves, change nothing")
     mode.add_argument("--dry-run", action="store_true", help="look at everything, change nothing")
     mode.add_argument("--rollback", action="store_true", help="serve the release before")
     mode.add_argument("--restore", metavar="ID", help="restore a snapshot, the database alone")

@@ -29,6 +29,12 @@ _KEYS = {
     "SUPABASE_ANON_KEY": ("anon", "sb_publishable_"),
     "SUPABASE_SERVICE_ROLE_KEY": ("service_role", "sb_secret_"),
 }
+# What a database keeps of the settings it was deployed with, and what that is called.
+_MARKS = {
+    "APP_ENV": ("environment", "environment"),
+    "SUPABASE_PROJECT_REF": ("projectRef", "project"),
+    "STORAGE_BUCKET": ("bucket", "bucket"),
+}
 _REMEDY = "Copy it from the dashboard of the project that SUPABASE_URL names"
 # Who is connected, to which start of which server, and to which database of it.
 _IDENTITY = """
@@ -135,21 +141,20 @@ def _told(look: Callable[[], Problem | None]) -> list[Problem]:
     return [problem] if problem else []
 
 
-def _foreign_database(config: Config, runner: Runner | None) -> Problem | None:
+def _foreign_database(config: Config, runner: Runner | None) -> None:
+    """Compare the marks in the database. Raises DeployError with each variable that differs."""
     marks = installation(config, runner) or {}
-    expected = {
-        "environment": config["APP_ENV"],
-        "bucket": config["STORAGE_BUCKET"],
-        "projectRef": config["SUPABASE_PROJECT_REF"],
-    }
-    wrong = [name for name, own in expected.items() if marks.get(name) not in {None, own}]
-    if not wrong:
-        return None
-    return Problem(
-        _OWNER,
-        f"leads to the {marks.get('environment')} database (its {', '.join(wrong)} differ)",
-        "Load the variables of one environment only: staging and production share nothing",
-    )
+    problems = [
+        Problem(
+            name,
+            f"is not the {told} of the database that {_OWNER} leads to ({marks[mark]})",
+            f"Correct it or {_OWNER}: staging and production share nothing",
+        )
+        for name, (mark, told) in _MARKS.items()
+        if marks.get(mark) not in {None, config[name]}
+    ]
+    if problems:
+        raise DeployError(*problems)
 
 
 def _foreign_bucket(config: Config, runner: Runner | None) -> Problem | None:

@@ -11,13 +11,15 @@ from pathlib import Path
 
 from kis_deploy import storage, supabase
 from kis_deploy.lock import database_lock
-from kis_deploy.problems import DeployError, Problem
+from kis_deploy.problems import CancelledError, DeployError, Problem
 from kis_deploy.report import StepReport, audit
 from kis_deploy.run import Run
 from kis_deploy.steps import application, preflight, schema
 from kis_deploy.validate import Limits, validate
+from kis_deploy.verdict import verdict
 
 DONE, FAILED, WRONG = 0, 1, 2
+_SERVING = {6, 8}  # the steps that change what serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,14 @@ def check(run: Run) -> None:
         run.config.base_url, openapi, run.config, run.progress, version=version, limits=limits
     ):
         state = {True: "passed", False: "failed", None: "not run"}[found.passed]
-        run.report.figures[found.name] = f"{found.value or state}"
+        limit = found.limit and f" (limit {found.limit})"
+        run.report.figures[found.name] = f"{found.value or state}{limit}"
         if found.passed:
-            run.told(f"{found.name}: {found.value}")
+            run.told(f"{found.name}: {found.value}{limit}")
         elif openapi is None and found.name == "openapi":
             run.progress(f"{found.name}: not run, the folder of the release is not here")
         else:
-            limit = found.limit and f"(limit {found.limit})"
-            cause = " ".join(filter(None, (state, found.value, limit, found.detail)))
+            cause = " ".join(filter(None, (state, found.value, limit.strip(), found.detail)))
             problems.append(Problem(found.name, cause, "See the log of step 7 and docs/Runbook.md"))
     if problems:
         raise DeployError(*problems)
@@ -94,6 +96,11 @@ def deploy(run: Run, only: Sequence[int] = ()) -> int:
     return code
 
 
+def asks(only: Sequence[int]) -> bool:
+    """Whether these steps, or all, ask before they change production."""
+    return not only or 4 in only  # noqa: PLR2004 - the migrations
+
+
 def _is_looked(step: Step, only: Sequence[int]) -> bool:
     """Whether it is the pre-flight: it comes before every step that does something."""
     return step.number == 0 and max(only) > 1
@@ -107,18 +114,27 @@ def _all(run: Run, steps: Sequence[Step]) -> int:
             else:
                 do(run, step)
     except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt):
+            interrupted(run)
         if run.switched:
             return _go_back(run)
-        if not isinstance(error, KeyboardInterrupt):
-            run.report.result = "failed"
-            return FAILED
-        begun = {step.number for step in run.report.steps} & {3, 4, 6}
-        if begun and not run.dry:
-            with suppress(DeployError):  # the next run does it, too
-                application.settle(run)
-        raise
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        run.report.result = "cancelled" if isinstance(error, CancelledError) else "failed"
+        return FAILED
     run.report.result = "successful"
     return DONE
+
+
+def interrupted(run: Run) -> None:
+    """Say that a person or a signal ended it; clean up what was begun beside what serves."""
+    step = run.report.steps[-1].name if run.report.steps else "the first step"
+    _tell(run, DeployError.of(step, "was interrupted by a person or a signal", "Run it again"))
+    begun = {step.number for step in run.report.steps} & {3, 4, 6}
+    going_back = run.switched and run.report.mode != "rollback"  # which cleans up, too
+    if begun and not run.dry and not going_back:
+        with suppress(DeployError):  # the next run does it, too
+            application.settle(run)
 
 
 def _go_back(run: Run) -> int:
@@ -188,7 +204,7 @@ def do(run: Run, step: Step) -> None:
         step.act(run)
         report.status = "done"
     except Exception as error:  # noqa: BLE001 - a defect, too, must not end a deployment half-way
-        report.status = "failed"
+        report.status = "cancelled" if isinstance(error, CancelledError) else "failed"
         told = error if isinstance(error, DeployError) else _unexpected(run, error)
         _tell(run, told)
         raise told from None
@@ -232,7 +248,10 @@ def _tell(run: Run, error: DeployError) -> None:
 
 def _summarize(run: Run) -> None:
     """Step 9: text and JSON, and what to do next."""
-    text = f"{run.report.summary()}\n\n{_verdict(run)}"
+    begun = any(step.number in _SERVING for step in run.report.steps)
+    if begun and run.report.result != "successful":
+        run.report.figures["Serving now"] = _who_serves(run)
+    text = f"{run.report.summary()}\n\n{verdict(run.report, dry=run.dry)}"
     summary = run.report.folder / "summary.txt"
     _written(run, run.report.write)
     _written(run, lambda: summary.write_text(text + "\n", encoding="utf-8"))
@@ -240,36 +259,15 @@ def _summarize(run: Run) -> None:
     run.say(text)
 
 
-def _verdict(run: Run) -> str:
-    kind = {"deploy": "DEPLOYMENT"}.get(run.report.mode, run.report.mode.upper())
-    served = f"v{run.report.previous}" if run.report.previous else "what served before"
-    next_steps = {
-        "successful": [
-            "Monitor application logs",
-            "Check error rates and performance: script/kis ops watch --minutes 60",
-            "Verify E2E tests: script/test tests/test_e2e_supabase.py -v",
-            "Keep rollback ready for 24 hours: ./DEPLOYMENT_SCRIPT.sh --rollback",
-        ],
-        "rolled back": [
-            "Read the log of the step that failed",
-            "Mend the release and cut a new one",
-        ],
-        "failed": ["What served goes on", "Mend what is named above and run it again"],
-        "interrupted": ["Run it again: it cleans up what was begun"],
-        "rollback failed": ["docs/Runbook.md, Roll back: this needs a person now"],
-    }[run.report.result]
-    head = {
-        "successful": f"✅ 🎉 {kind} SUCCESSFUL!",
-        "rolled back": f"❌ {kind} FAILED, {served} serves again",
-        "rollback failed": f"❌ {kind} FAILED"
-        + (", and so did going back" if run.switched and run.report.mode != "rollback" else ""),
-    }.get(run.report.result, f"❌ {kind} {run.report.result.upper()}")
-    if run.dry and run.report.result == "successful":
-        head, next_steps = "✅ Dry run: nothing was changed", ["Deploy: ./DEPLOYMENT_SCRIPT.sh"]
-    elif run.report.result == "successful" and run.report.mode not in {"deploy", "rollback"}:
-        head, next_steps = f"✅ {kind} DONE", ["Go on with what you were doing: docs/Deployment.md"]
-    steps = "\n".join(f"  {number}. {text}" for number, text in enumerate(next_steps, 1))
-    return f"{head}\n\nNext steps:\n{steps}"
+def _who_serves(run: Run) -> str:
+    try:
+        serving = {name: found["serving"] for name, found in run.statuses().items()}
+    except (DeployError, KeyboardInterrupt):
+        return "not known: a host does not answer"
+    return ", ".join(
+        f"{name} v{found['version']}" if found else f"{name} nothing"
+        for name, found in serving.items()
+    )
 
 
 def logs_folder(checkout: Path) -> Path:

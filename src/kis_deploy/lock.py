@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Timer
 
 from kis_deploy.config import Config
 from kis_deploy.database import psql_call
-from kis_deploy.problems import DeployError
+from kis_deploy.problems import TakenError
 from kis_deploy.runner import Redactor, Runner
 
 _ANSWER_SEC = 20.0
 _NUMBER = 0x6B69_7364  # any number, as long as every deployer takes the same
-TAKEN = DeployError.of(
-    "Lock",
-    "another deployment of this project is under way",
-    "Wait for its end; where it was killed the lock is free again",
-)
 
 
 @contextmanager
 def local_lock(folder: Path) -> Iterator[None]:
-    """Hold the folder of the logs. Raises DeployError where another deployment here does."""
+    """Hold the folder of the logs. Raises TakenError where another deployment here does."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w", encoding="ascii") as file:
+    with (folder / ".lock").open("a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TAKEN from None
+            file.seek(0)
+            raise _taken(f" on this machine ({file.read(100).strip()})") from None
+        file.truncate(0)
+        since = datetime.now().astimezone().isoformat(timespec="seconds")
+        file.write(f"process {os.getpid()} since {since}")
+        file.flush()
         yield
+
+
+def _taken(where: str = "") -> TakenError:
+    return TakenError.of(
+        "Lock",
+        f"another deployment of this project is under way{where}",
+        "Wait for its end; where it was killed the lock is free again",
+    )
 
 
 @contextmanager
@@ -44,7 +54,7 @@ def database_lock(
     """Hold an advisory lock of the database for the time of the block; it ends with its session.
 
     Yields whether there is a lock: False where the database does not answer in time, since a
-    rollback has to work there too. Raises DeployError where another deployment holds it.
+    rollback has to work there too. Raises TakenError where another deployment holds it.
     """
     if not config["SUPABASE_OWNER_URL"]:  # which going back does without
         yield False
@@ -72,7 +82,7 @@ def database_lock(
                 messages.seek(0)
                 runner.note(f"  {messages.read()}{answer or 'no answer'}")
                 if answer == "f":
-                    raise TAKEN
+                    raise _taken()
                 yield answer == "t"
             finally:
                 session.kill()

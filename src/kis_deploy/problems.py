@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,9 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        """One line for the terminal and the log."""
-        return f"{self.what}: {self.cause}. {self.remedy}"
+        """One line for the terminal and the log; a cause of many lines is told apart."""
+        apart = ".\n   → " if "\n" in self.cause else ". "
+        return f"{self.what}: {self.cause}{apart}{self.remedy}"
 
     def as_json(self) -> dict[str, str]:
         """Return it for a JSON report."""
@@ -33,6 +35,14 @@ class DeployError(Exception):
         self.problems = problems
 
     @classmethod
-    def of(cls, what: str, cause: str, remedy: str) -> DeployError:
+    def of(cls, what: str, cause: str, remedy: str) -> Self:
         """Return the error of one problem."""
         return cls(Problem(what, cause, remedy))
+
+
+class CancelledError(DeployError):
+    """Whoever was asked did not say yes."""
+
+
+class TakenError(DeployError):
+    """Another deployment is under way."""

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-Status = Literal["running", "done", "not run", "failed", "interrupted"]
+Status = Literal["running", "done", "not run", "failed", "cancelled", "interrupted"]
 Outcome = Literal[
-    "running", "successful", "failed", "rolled back", "rollback failed", "interrupted"
+    "running", "successful", "failed", "rolled back", "rollback failed", "cancelled", "interrupted"
 ]
+CHANGES_NOTHING = ("dry run", "check of a snapshot")  # modes
 FILE = "report.json"
 
 
@@ -48,6 +49,7 @@ class Report:
     mode: str
     version: str | None = None
     previous: str | None = None
+    looked: bool = False  # whether the hosts said what served before
     result: Outcome = "running"
     steps: list[StepReport] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
@@ -76,6 +78,8 @@ class Report:
     def summary(self) -> str:
         """Return the text of the last step, as operators know it."""
         line = "=" * 42
+        before = f"v{self.previous}" if self.previous else "nothing served"
+        before = before if self.looked else "not known"
         rows = [
             line,
             "  KIS Estimator Deployment Summary",
@@ -83,7 +87,7 @@ class Report:
             f"Timestamp: {self.folder.name}",
             f"Environment: {self.environment}",
             f"Mode: {self.mode.upper()}",
-            f"Version: {self.version or 'not known'} (before: {self.previous or 'nothing served'})",
+            f"Version: {self.version or 'not known'} (before: {before})",
             *(f"{name}: {value}" for name, value in self.figures.items()),
             f"Logs: {self.folder}",
             *(
@@ -115,6 +119,15 @@ def audit(folder: Path, report: Report, event: Literal["started", "finished"]) -
         os.fsync(file.fileno())
 
 
+def ended_runs(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of all runs that came to an end, the last one last."""
+    try:
+        lines = (folder / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    return [entry for entry in map(json.loads, lines) if entry["event"] == "finished"]
+
+
 def _user() -> str:
     try:
         return getpass.getuser()
@@ -123,17 +136,18 @@ def _user() -> str:
 
 
 def unfinished(folder: Path) -> str | None:
-    """Return what the last deployment was doing when it was killed; None where it was not."""
-    reports = sorted(folder.glob(f"*/{FILE}"))
-    if not reports:
-        return None
-    name = reports[-1].parent.name
-    try:
-        told = json.loads(reports[-1].read_bytes())
-        if told["result"] != "running":
-            return None
-        last = told["steps"][-1]
-        when = "in" if last["status"] == "running" else "after"
-        return f"{name} was killed {when} step {last['number']} ({last['name']})"
-    except (ValueError, KeyError, TypeError, IndexError):
-        return f"{name} was killed"
+    """Return what the last run that changes things was doing when it was killed; else None."""
+    for path in sorted(folder.glob(f"*/{FILE}"), reverse=True):
+        name = path.parent.name
+        try:
+            told = json.loads(path.read_bytes())
+            if told["mode"] in CHANGES_NOTHING:
+                continue
+            if told["result"] != "running":
+                return None
+            last = told["steps"][-1]
+            when = "in" if last["status"] == "running" else "after"
+            return f"{name} was killed {when} step {last['number']} ({last['name']})"
+        except (ValueError, KeyError, TypeError, IndexError):
+            return f"{name} was killed"
+    return None

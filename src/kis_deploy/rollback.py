@@ -6,8 +6,9 @@ import re
 from contextlib import suppress
 
 from kis_deploy.config import read_release
-from kis_deploy.deployment import DONE, FAILED, Step, check, do, logs, recorded
-from kis_deploy.problems import DeployError, Problem
+from kis_deploy.deployment import DONE, FAILED, Step, check, do, interrupted, logs, recorded
+from kis_deploy.problems import CancelledError, DeployError, Problem
+from kis_deploy.report import ended_runs
 from kis_deploy.run import Run
 from kis_deploy.steps import application, schema
 
@@ -48,10 +49,17 @@ def _all(run: Run, steps: list[Step]) -> int:
         try:
             for step in steps:
                 do(run, step)
-        except DeployError:
-            begun = any(step.number in {4, 6} for step in run.report.steps)
-            run.report.result = "rollback failed" if begun else "failed"
+        except CancelledError:
+            run.report.result = "cancelled"
             return FAILED
+        except DeployError:
+            restoring = any(step.number == 4 for step in run.report.steps)  # noqa: PLR2004
+            changed = run.switched or restoring
+            run.report.result = "rollback failed" if changed else "failed"
+            return FAILED
+        except KeyboardInterrupt:
+            interrupted(run)
+            raise
         run.report.result = "successful"
     return DONE
 
@@ -64,6 +72,9 @@ def _back(run: Run) -> None:
 def _look(run: Run, tag: str | None, snapshot: str | None) -> None:
     run.report.version = _target(run, tag)
     run.told(f"v{run.report.version} is installed on every host")
+    ours = [e for e in ended_runs(run.report.folder.parent) if e["version"] == run.report.version]
+    if ours and ours[-1]["result"] == "rolled back":
+        run.say(f"⚠️  v{run.report.version} was taken back at {ours[-1]['at']}: it had failed")
     with suppress(DeployError):  # without its folder the contract's checksum is not compared
         evidence = run.config.checkout / "out/evidence"
         run.release = read_release(evidence / f"v{run.report.version}")
@@ -103,7 +114,7 @@ def _look_at_snapshot(run: Run, snapshot: str, *, ask: bool) -> None:
     _restore_by(run, snapshot, "--check")
     run.told(f"Snapshot {snapshot} is whole, of this database, and can be restored")
     if ask:
-        run.confirm(f"Replace the database by snapshot {snapshot}?")
+        run.confirm(f"Replace the database by snapshot {snapshot}?", everywhere=True)
 
 
 def _restore(run: Run, snapshot: str) -> None:

@@ -11,13 +11,21 @@ from typing import Any, TypeVar
 
 from kis_deploy.config import Config, Release
 from kis_deploy.hosts import Host, parse_hosts
-from kis_deploy.problems import DeployError
+from kis_deploy.problems import CancelledError, DeployError
 from kis_deploy.report import Report
 from kis_deploy.runner import Runner
 
 _T = TypeVar("_T")
 CALL_SEC = 600.0  # besides the time that a start may take
 INSTALL_SEC = 1200.0
+
+
+def require_terminal() -> None:
+    """See that somebody can be asked. Raises DeployError."""
+    if not sys.stdin.isatty():
+        raise DeployError.of(
+            "Confirmation", "nobody can be asked here", "Add --yes where nobody needs to be"
+        )
 
 
 @dataclass(slots=True)
@@ -54,20 +62,20 @@ class Run:
             )
         return self.release
 
-    def confirm(self, question: str) -> None:
-        """Ask for `yes`. Raises DeployError on every other answer, or where nobody can be asked."""
-        if self.assume_yes or not self.config.production:
+    def confirm(self, question: str, *, everywhere: bool = False) -> None:
+        """Ask for `yes`, in production or `everywhere`.
+
+        Raises CancelledError on every other answer, DeployError where nobody can be asked.
+        """
+        if self.assume_yes or not (self.config.production or everywhere):
             return
-        if not sys.stdin.isatty():
-            raise DeployError.of(
-                "Confirmation", "nobody can be asked here", "Add --yes where nobody needs to be"
-            )
+        require_terminal()
         try:
             answer = input(f"{question} (yes/NO): ")
         except EOFError:
             answer = ""
         if answer.strip() != "yes":
-            raise DeployError.of("Confirmation", "the answer was not yes", "Nothing was changed")
+            raise CancelledError.of("Confirmation", "the answer was not yes", "Nothing was changed")
 
     # ------------------------------------------------------------ hosts
 
@@ -118,6 +126,7 @@ class Run:
         What served before this run, `before`, is what a host said before it was switched.
         """
         found = self.each_host(lambda host: self.call(host, "status"))
+        self.report.looked = True
         for name, status in found.items():
             if name not in self.switched:
                 serving = self.before[name] = status["serving"]

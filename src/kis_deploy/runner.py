@@ -23,6 +23,7 @@ from kis_deploy.problems import DeployError, Problem
 HIDDEN = "***"
 _SHORTEST_SECRET = 6  # hiding shorter texts would make the log unreadable and hide nothing
 _LAST_LINES = 12
+_CLEANUP_SEC = 30
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -200,5 +201,12 @@ def _expire(process: subprocess.Popen[str], expired: Event) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """Let a command clean up after itself, a copy of a database say; then end what is left."""
+    try:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_CLEANUP_SEC)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 _POOLER_PORT = 6543
 
 Rule = Callable[[str], bool]
+"""Whether a value is good; it may raise DeployError to say more than that it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +76,26 @@ def _file(value: str) -> bool:
     return Path(value).expanduser().is_file()
 
 
+def _public_key(value: str) -> bool:
+    path = Path(value).expanduser()
+    if not path.is_file():
+        return False
+    if b"PRIVATE KEY" in path.read_bytes():
+        raise DeployError.of(
+            "KIS_RELEASE_PUBLIC_KEY",
+            "names a file with a private key",
+            "Name the .pub.pem file beside it; keep the private key where releases are cut",
+        )
+    return True
+
+
 def _private_file(value: str) -> bool:
     path = Path(value).expanduser()
     return path.is_file() and not path.stat().st_mode & 0o077
+
+
+def _address(value: str) -> bool:
+    return "%" not in value and bool(ip_address(value))
 
 
 def _absolute(value: str) -> bool:
@@ -216,7 +235,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         name="KIS_RELEASE_PUBLIC_KEY",
         expected="the path of the public key that releases are signed with",
-        rule=_file,
+        rule=_public_key,
         remedy="Name the .pub.pem file of the key pair that releases are cut with",
         required=True,
     ),
@@ -337,7 +356,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         name="DEPLOY_BIND",
         expected="an IP address",
-        rule=_matches(r"[0-9a-fA-F.:]+"),
+        rule=_address,
         remedy="Name the address that the proxy listens on: 127.0.0.1 behind your own TLS proxy",
         default="127.0.0.1",
     ),
@@ -413,7 +432,7 @@ def check_variables(
     problems = [problem for problem in found if problem is not None]
     named = {name: value_of(environment, name) for name in ("APP_PORT", "DEPLOY_PORTS")}
     if not problems and named["APP_PORT"] in named["DEPLOY_PORTS"].split(","):
-        remedy = f"Name two others than APP_PORT: {BY_NAME['DEPLOY_PORTS'].remedy}"
+        remedy = "Name two ports, one for each colour, that differ from APP_PORT"
         problems.append(Problem("DEPLOY_PORTS", "holds the port of the proxy", remedy))
     return problems
 
@@ -429,13 +448,16 @@ def _problem(variable: Variable, environment: Mapping[str, str]) -> Problem | No
         return None
     if _is_placeholder(value):
         return Problem(variable.name, "still has the text of a template", variable.remedy)
+    cause, remedy = f"is not {variable.expected}", variable.remedy
     try:
-        good = value.isprintable() and variable.rule(value)
-    except (ValueError, OSError, DeployError):
-        good = False
-    if good:
-        return None
-    return Problem(variable.name, f"is not {variable.expected}", variable.remedy)
+        if value.isprintable() and variable.rule(value):
+            return None
+    except DeployError as error:
+        [told] = error.problems
+        cause, remedy = told.cause, told.remedy
+    except (ValueError, OSError):
+        pass  # told as what it is not
+    return Problem(variable.name, cause, remedy)
 
 
 def _is_placeholder(value: str) -> bool:

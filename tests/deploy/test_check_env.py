@@ -102,6 +102,7 @@ MALFORMED = {
     "DEPLOY_ROOT": ["relative", "/a/../b", "/a b", "/"],
     "DEPLOY_PORTS": ["8001", "8001,8001", "8001,8002,8003", "8000,8001"],
     "DEPLOY_PYTHON": ["python3; rm"],
+    "DEPLOY_BIND": ["999.1.1.1", "1.2.3", "::1%eth0", "localhost"],
     "KIS_BACKUP_KEY": ["/nowhere"],
 }
 
@@ -118,6 +119,24 @@ def test_hosts_elsewhere_need_the_address_of_callers(tmp_path: Path) -> None:
     environment = sound(tmp_path) | {"DEPLOY_HOSTS": "ssh://deploy@app1"}
     assert told(environment) == ["DEPLOY_BASE_URL"]
     assert told(environment | {"DEPLOY_BASE_URL": "https://api.kis-estimator.com"}) == []
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1", "0.0.0.0", "::", "fd00::1"])  # noqa: S104 - checked
+def test_addresses_to_listen_on(tmp_path: Path, bind: str) -> None:
+    assert told(sound(tmp_path) | {"DEPLOY_BIND": bind}) == []
+
+
+def test_what_is_wrong_is_said_exactly(tmp_path: Path) -> None:
+    key = tmp_path / "release.pem"
+    key.write_text("-----BEGIN PRIVATE KEY-----\n", encoding="ascii")
+    for name, value, said in (
+        ("KIS_RELEASE_PUBLIC_KEY", str(key), "names a file with a private key. Name the .pub.pem"),
+        ("DEPLOY_HOSTS", "local,local", "names a host twice. Name each host once"),
+        ("DEPLOY_PORTS", "8001,8000", "holds the port of the proxy. Name two ports, one for each"),
+    ):
+        problems = check_variables(sound(tmp_path) | {name: value})
+        [problem] = [problem for problem in problems if problem.what == name]
+        assert str(problem).startswith(f"{name}: {said}")
 
 
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:

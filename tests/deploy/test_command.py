@@ -14,7 +14,9 @@ from kis_deploy.report import Report, audit
 NOT_FOR_GOING_BACK = ("KIS_BACKUP_KEY", "KIS_BACKUP_DIR", "KIS_RELEASE_PUBLIC_KEY")
 
 
-def going_back(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+def going_back(
+    folder: Path, *arguments: str, mode: str = "--rollback", **more: str
+) -> subprocess.CompletedProcess[str]:
     """Ask a host on which nothing was ever installed to go back."""
     environment = {
         **{name: value for name, value in sound(folder).items() if name not in NOT_FOR_GOING_BACK},
@@ -26,7 +28,7 @@ def going_back(folder: Path, *arguments: str, **more: str) -> subprocess.Complet
     for name in ("SUPABASE_OWNER_URL", "SUPABASE_ACCESS_TOKEN"):
         del environment[name]
     script = Path(__file__).parents[2] / "DEPLOYMENT_SCRIPT.sh"
-    command = [str(script), "--checkout", str(folder), "--rollback"]
+    command = [str(script), "--checkout", str(folder), mode]
     return subprocess.run(
         [*command, *arguments], capture_output=True, text=True, check=False, env=environment
     )
@@ -36,6 +38,13 @@ def test_going_back_waits_for_nothing_that_it_does_not_use(tmp_path: Path) -> No
     done = going_back(tmp_path)
     assert "has no earlier release" in done.stdout
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_host_on_which_nothing_serves_is_not_well(tmp_path: Path) -> None:
+    done = going_back(tmp_path, mode="--status")
+    assert done.stdout.startswith("local: nothing serves\nlocal: installed: nothing\n")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_snapshot_needs_its_variables(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kis_deploy.config import Config
-from kis_deploy.problems import DeployError
+from kis_deploy.problems import CancelledError, DeployError
 from kis_deploy.report import Report
 from kis_deploy.run import Run
 from kis_deploy.runner import Runner
@@ -30,7 +30,7 @@ def run_of(environment: str, *, yes: bool = False) -> Run:
 def test_production_goes_on_with_yes_alone(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
     monkeypatch.setattr("sys.stdin", Answers(terminal=True))
     monkeypatch.setattr("builtins.input", lambda _: answer)
-    with pytest.raises(DeployError, match="the answer was not yes"):
+    with pytest.raises(CancelledError, match="the answer was not yes"):
         run_of("production").confirm("Sure?")
     monkeypatch.setattr("builtins.input", lambda _: "yes")
     run_of("production").confirm("Sure?")
@@ -44,3 +44,5 @@ def test_where_nobody_can_be_asked_production_needs_the_option(
         run_of("production").confirm("Sure?")
     run_of("production", yes=True).confirm("Sure?")
     run_of("staging").confirm("Sure?")
+    with pytest.raises(DeployError, match="Add --yes"):
+        run_of("staging").confirm("Replace the database?", everywhere=True)

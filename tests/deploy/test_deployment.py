@@ -280,6 +280,16 @@ def test_a_watch_goes_back_by_itself(site: Site) -> None:
     order(site)
 
 
+def test_who_serves_is_told_without_a_trace(site: Site) -> None:
+    folders = list((site.checkout / "out/prod_deploy").iterdir())
+    done = site.script("--status")
+    assert done.returncode == 0, done.stdout
+    assert "local: v1.1.0 serves since 20" in done.stdout
+    assert "installed: v1.1.0, v1.2.0, v1.3.0" in done.stdout
+    assert done.stdout.splitlines()[-1].split(" ", 1)[1].startswith("rollback v1.1.0: successful")
+    assert list((site.checkout / "out/prod_deploy").iterdir()) == folders
+
+
 def test_no_secret_is_in_anything_that_was_written(site: Site) -> None:
     looked = 0
     for folder in (site.checkout / "out", site.folder / "host"):

@@ -106,6 +106,22 @@ def test_an_interrupted_one_says_what_was_left(site: Site, tmp_path: Path) -> No
     assert site.report()["result"] == "interrupted"
 
 
+def test_an_interrupted_rollback_leaves_nothing_beside_what_serves(
+    site: Site, tmp_path: Path
+) -> None:
+    told, serving = tmp_path / "told", site.serving
+    process = start(site, told, "--rollback")
+    until(lambda: "Starting v1.1.0" in told.read_text())
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait() == 1
+    assert site.status()["leftovers"] == []
+    assert site.serving in {serving, "1.1.0"}
+    assert f"Serving now: local v{site.serving}" in told.read_text()
+    assert "was interrupted by a person or a signal" in site.report()["problems"][0]["cause"]
+    if site.serving != serving:
+        site.deploy(site.folder / f"cut/v{serving}", "--step", "6")
+
+
 def test_two_at_the_same_time_are_refused(site: Site, tmp_path: Path) -> None:
     first = tmp_path / "told"
     process = start(site, first)
@@ -126,7 +142,8 @@ def test_two_at_the_same_time_are_refused(site: Site, tmp_path: Path) -> None:
     process.send_signal(signal.SIGCONT)
     assert process.wait() == 1, first.read_text()
     assert second.returncode == 1
-    assert "another deployment of this project is under way" in second.stdout
+    assert "another deployment of this project is under way on this machine" in second.stdout
+    assert f"(process {process.pid} since 20" in second.stdout
     assert third.returncode == 1
     assert "another deployment of this project is under way" in third.stdout
 

@@ -134,8 +134,22 @@ def test_commands_of_the_hosts_are_in_the_log_of_the_step(
 
 def test_what_a_host_lacks_stops_the_first_step(run: Run, host: Asked) -> None:
     assert preflight._hosts(run) == []
+    assert host.calls[-1][1].items() >= {"ports": [8001, 8002], "proxy_port": 9000}.items()
     host.status["freeBytes"] = 0
     host.status["lacks"] = [{"what": "nginx", "cause": "is missing", "remedy": "Install it"}]
     told = [str(problem) for problem in preflight._hosts(run)]
     assert told[0].startswith("Disk of local: ")
     assert told[1:] == ["local: nginx: is missing. Install it"]
+
+
+def test_a_folder_for_snapshots_that_cannot_be_made_stops_the_first_step(tmp_path: Path) -> None:
+    assert preflight._snapshots(tmp_path / "not/yet") == []
+    assert list(tmp_path.iterdir()) == []
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (Path("/proc/x"), file / "x"):
+        [problem] = preflight._snapshots(folder)
+        assert (problem.what, problem.cause[:30]) == (
+            "KIS_BACKUP_DIR",
+            "cannot be made or written to (",
+        )

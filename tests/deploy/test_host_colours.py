@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -19,15 +20,19 @@ from typing import Any
 import pytest
 from tests.store.postgresql import free_port
 
-from kis_deploy.host import colours, proxy, upkeep
+from kis_deploy.host import colours, proxy, systemd, upkeep
 from kis_deploy.host.layout import COLOURS, Layout, read_environment
 from kis_deploy.host.managers import PROXY
 from kis_deploy.host.site import Site
 from kis_deploy.host.state import State, mark, write_state
+from kis_deploy.host.supervisord import Supervisord
 from kis_deploy.host.systemd import Systemd
 from kis_deploy.hosts import parse_hosts
 from kis_deploy.problems import DeployError, Problem
 
+# What a colour logs when it starts, and says of itself when it is not ready.
+LOGGED = ['{"event": "request", "status": 503}'] * 30 + ["Storage refuses the key"]
+UNREADY = {"status": "unavailable", "db": "ok", "storage": "unavailable", "traceId": "t-1", "x": 1}
 ACCOUNT = None if os.geteuid() else "www-data"
 
 
@@ -41,7 +46,10 @@ class Programs:
         self.running: dict[str, ThreadingHTTPServer | None] = {}
         self.environments: dict[str, dict[str, str]] = {}
         self.stopped: list[str] = []
+        self.ending: set[str] = set()
         self.fails = False
+        self.ready = True
+        self.logs: dict[str, list[str]] = {}
 
     def lacks(self) -> list[Problem]:
         return []
@@ -53,15 +61,17 @@ class Programs:
         if name not in COLOURS or self.fails:
             self.running[name] = None
             return
+        self.logs.setdefault(name, []).extend(LOGGED)
         folder = self.layout.colour(name)
         self.environments[name] = read_environment(folder / "environment")
-        version = self.layout.version_of(name)
+        version, ready = self.layout.version_of(name), self.ready
 
         class Answers(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self.send_response(200)
+                self.send_response(200 if ready else 503)
                 self.end_headers()
-                self.wfile.write(json.dumps({"version": version}).encode())
+                told = {"version": version} if ready else UNREADY
+                self.wfile.write(json.dumps(told).encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -78,11 +88,14 @@ class Programs:
             server.shutdown()
             server.server_close()
 
-    def pid(self, name: str) -> int | None:
-        return os.getpid() if name in self.running else None
+    def pid(self, name: str, *, ending: bool = False) -> int | None:
+        return os.getpid() if name in self.running or (ending and name in self.ending) else None
 
-    def tail(self, name: str, lines: int) -> list[str]:
-        return [name][:lines]
+    def log_end(self, name: str) -> str:
+        return str(len(self.logs.get(name, ())))
+
+    def tail(self, name: str, lines: int, since: str | None = None) -> list[str]:
+        return self.logs.get(name, [])[int(since or 0) :][-lines:]
 
     def shut_down(self) -> None:
         pass
@@ -189,6 +202,46 @@ def test_a_proxy_that_cannot_move_is_put_back(site: Site, monkeypatch: pytest.Mo
         colours.switch(site, place | {"proxy_port": PORTS[2] + 1}, tell)
     assert ports == [PORTS[2] + 1, PORTS[2]]
     assert upkeep.status(site, sys.executable)["serving"] == served
+
+
+def test_a_colour_that_is_not_ready_says_why(site: Site, programs: Programs) -> None:
+    """What it logged at this start alone, without requests, and what /readyz said."""
+    programs.logs["blue"] = ["another release"] * 5
+    programs.ready = False
+    with pytest.raises(DeployError) as told:
+        start(site, "1.0.0", ready_sec=0.3)
+    assert told.value.problems[0].cause == (
+        "was not ready within 0.3 s (/readyz answered 503, status unavailable, db ok,"
+        " storage unavailable, traceId t-1); the end of its log since this start:\n"
+        "Storage refuses the key"
+    )
+
+
+def test_supervisord_tells_what_was_logged_since(site: Site) -> None:
+    manager, log = Supervisord(site.layout), site.layout.run / "blue.log"
+    assert manager.tail("blue", 20, manager.log_end("blue")) == []
+    log.write_text("before\n", encoding="utf-8")
+    since = manager.log_end("blue")
+    with log.open("a", encoding="utf-8") as more:
+        more.write("one\ntwo\nthree\n")
+    assert manager.tail("blue", 2, since) == ["two", "three"]
+    assert manager.tail("blue", 20) == ["before", "one", "two", "three"]
+    log.write_text("anew\n", encoding="utf-8")
+    assert manager.tail("blue", 20, since) == ["anew"]
+
+
+def test_systemd_tells_what_was_logged_since(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def output(_: object, command: list[str]) -> str:
+        asked.append(command)
+        return ""
+
+    monkeypatch.setattr(systemd, "_output", output)
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.25)
+    manager = Systemd(site.layout)
+    manager.tail("blue", 20, manager.log_end("blue"))
+    assert asked[0][-1] == "--since=@1700000000.250000"
 
 
 # ---------------------------------------------------------------- files
@@ -330,7 +383,7 @@ def test_everything_that_a_host_lacks_is_told(
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr("os.access", lambda *_: False)
-    monkeypatch.setattr(Systemd, "pid", lambda *_: None)
+    monkeypatch.setattr(Systemd, "pid", lambda *_, **__: None)
     assert lacking(Site(layout, Systemd(layout)), str(python)) == {
         "systemd": "takes units from root alone",
         "The account no-such-account": "does not exist on this host",
@@ -339,3 +392,34 @@ def test_everything_that_a_host_lacks_is_told(
         str(python): "No module named 'ensurepip'",
     }
     assert "/nowhere/python3" in lacking(site, "/nowhere/python3")
+
+
+def test_a_port_that_another_program_has_is_lacking(site: Site, programs: Programs) -> None:
+    """One of our own is not: of a colour that serves, or that is to end."""
+
+    def lacking_ports(**fields: Any) -> list[tuple[str, str]]:
+        request = {"ports": PORTS[:2], "proxy_port": PORTS[2], **fields}
+        found = upkeep.status(site, sys.executable, request)["lacks"]
+        return [(problem["what"], problem["cause"]) for problem in found]
+
+    assert lacking_ports() == []
+    with listening() as first, listening() as second:
+        taken = f"port {second} is in use by another program"
+        assert lacking_ports(ports=[PORTS[0], second]) == [("DEPLOY_PORTS", taken)]
+        assert lacking_ports(proxy_port=second) == [("APP_PORT", taken)]
+        assert lacking_ports(bind="203.0.113.1") == [("DEPLOY_BIND", "is no address of this host")]
+        serve(site, "1.0.0")
+        assert lacking_ports() == []
+        assert lacking_ports(ports=[first, second]) == [("DEPLOY_PORTS", taken)], "green's alone"
+    programs.ending.add("green")
+    with listening(PORTS[1]):
+        assert lacking_ports() == []
+        programs.ending.clear()
+        assert [what for what, _ in lacking_ports()] == ["DEPLOY_PORTS"]
+
+
+@contextmanager
+def listening(port: int = 0) -> Iterator[int]:
+    """Have a port as another program has it."""
+    with socket.create_server(("127.0.0.1", port)) as server:
+        yield int(server.getsockname()[1])

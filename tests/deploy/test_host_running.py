@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import stat
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -169,6 +170,11 @@ def test_a_release_that_cannot_serve_changes_nothing(
         load.more()
     assert load.failures == []
     assert SECRET not in str(told.value)
+    if version == "1.3.0":
+        assert "/readyz answered 503, status unavailable, db ok, storage ok, traceId" in str(
+            told.value
+        )
+        assert '"event": "request"' not in str(told.value)
     after = host.status()
     assert {**after, "freeBytes": 0} == {**before, "freeBytes": 0}
 
@@ -288,6 +294,9 @@ def test_the_proxy_runs_as_the_account_of_the_service(tmp_path: Path) -> None:
     try:
         provide(layout, manager, state)
         pid = manager.pid(PROXY)
+        command = ["supervisorctl", "-c", str(layout.run / "supervisord.conf"), "status", PROXY]
+        shown = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert shown.stdout.split()[:2] in ([PROXY, "STARTING"], [PROXY, "RUNNING"])
         assert Path(f"/proc/{pid}").owner() == (layout.account or getpass.getuser())
         large = httpx.post(
             f"http://127.0.0.1:{state.proxy_port}/", content=bytes(2**20), timeout=60

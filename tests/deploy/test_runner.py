@@ -65,3 +65,16 @@ def test_a_failed_command_is_told_with_its_last_lines() -> None:
 def test_a_missing_program_is_told() -> None:
     with pytest.raises(DeployError, match="Install it"):
         Runner().run(["no-such-program-here"])
+
+
+def test_what_takes_too_long_may_clean_up(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    command = f"trap 'rm {copy}; exit 0' TERM; touch {copy}; sleep 600 & wait"
+    with pytest.raises(DeployError, match="did not end within"):
+        Runner().run(["sh", "-c", command], timeout_sec=2)
+    assert not copy.exists()
+
+
+def test_a_cause_of_many_lines_has_its_remedy_apart() -> None:
+    assert str(Problem("A", "b", "C")) == "A: b. C"
+    assert str(Problem("A", "b\nc", "D")).splitlines() == ["A: b", "c.", "   → D"]

@@ -144,6 +144,7 @@ def test_what_never_answered_is_not_rolled_back(tmp_path: Path) -> None:
     outcome, lines = run(plan, "has not answered once")
     told = json.loads((tmp_path / "watch_report.json").read_text())
     assert (outcome.exit_code, told["rollback"]) == (1, None)
+    assert outcome.text().splitlines()[0].endswith(": how many requests came is not known")
     assert (told["requests"], told["errorRate"], told["damagedFiles"]) == (None, None, None)
     assert any("FIRED: readyz" in line for line in lines)
 
@@ -212,6 +213,9 @@ def test_few_requests_are_told_as_such(tmp_path: Path) -> None:
     assert "No trigger fired" in text
     assert "Not judged" in text
     assert "error rate not known" in text
+    assert text.splitlines()[0] == (
+        f"Watch of {service.url}: no requests came, so neither error rate nor p95 was judged"
+    )
 
 
 def test_what_is_no_metrics_is_not_judged(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def write_watch(checkout: Path, *lines: str) -> None:
     (folder / "watch.jsonl").write_text("".join(lines))
 
 
-def write_deployment(checkout: Path, name: str, validation: str) -> None:
+def write_deployment(checkout: Path, name: str, validation: str, **more: str | None) -> None:
     folder = checkout / "out/prod_deploy" / name
     folder.mkdir(parents=True)
     told = {
@@ -138,6 +138,7 @@ def write_deployment(checkout: Path, name: str, validation: str) -> None:
         "result": "successful",
         "steps": [{"number": 7, "name": "Validation", "status": validation, "seconds": 3.0}],
         "problems": [],
+        **more,
     }
     (folder / "report.json").write_text(json.dumps(told))
 
@@ -151,7 +152,7 @@ def made(checkout: Path, *, log: str | None = None, hours: float = 24) -> dict[s
     return report(
         Sources(
             hours=hours,
-            watched=read_watches(checkout / "out/watch", since),
+            watched=read_watches(checkout / "out/watch", since, ["http://h"]),
             deployments=read_deployments(checkout / "out/prod_deploy", since),
             seen={},
             access=access,
@@ -172,11 +173,20 @@ def test_nothing_is_known_where_nothing_tells(tmp_path: Path) -> None:
     text = report_text(told)
     assert "Requests: not known" in text
     assert "not known: nothing was watched" in text
+    assert "Ready: not known of no looks" in text
+    assert "not known: there is no out/prod_deploy here" in text
+    assert text.splitlines()[0].endswith(": 0 of 7 success criteria not met, 7 not known")
+    (tmp_path / "out/prod_deploy").mkdir(parents=True)
+    assert "Deployments\n  none in this time" in report_text(made(tmp_path))
 
 
 def test_a_day_that_was_watched(tmp_path: Path) -> None:
-    write_watch(tmp_path, look(23.9), look(12), look(0.1), '{"torn')
+    elsewhere = look(1, url="http://other", ready=False)
+    write_watch(tmp_path, look(23.9), look(12), elsewhere, look(0.1), '{"torn')
     write_deployment(tmp_path, "20260101_000000", "done")
+    for number, mode in enumerate(("dry run", "restore", "check of a snapshot")):
+        write_deployment(tmp_path, f"20260102_00000{number}", "failed", mode=mode, version=None)
+    write_deployment(tmp_path, "20260103_000000", "done", mode="rollback", version=None)
     told = made(tmp_path)
     met = ["met", "met", "met", "met", "not known", "met", "not known"]
     assert criteria(told) == met
@@ -184,7 +194,10 @@ def test_a_day_that_was_watched(tmp_path: Path) -> None:
     assert told["p50Seconds"] < 0.1
     assert told["oldestQueueSeconds"] == 4
     assert told["unreadableLines"] == 1
-    assert "2.1.0 (production): successful" in report_text(told)
+    assert [one["mode"] for one in told["deployments"]] == ["deploy", "rollback"]
+    text = report_text(told)
+    assert "2.1.0 (production): successful" in text
+    assert "rollback not known (production): successful" in text
 
 
 def test_an_hour_is_no_day(tmp_path: Path) -> None:
@@ -205,6 +218,7 @@ def test_a_bad_hour_is_a_bad_day(tmp_path: Path) -> None:
     assert criteria(told) == expected
     assert told["source"] == "access log"
     assert [t["trigger"] for t in told["triggers"]] == ["readyz"]
+    assert ": 5 of 7 success criteria not met" in report_text(told).splitlines()[0]
 
 
 def test_a_deployment_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -213,6 +227,7 @@ def test_a_deployment_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     torn.parent.mkdir()
     torn.write_text("{")
     found = read_deployments(tmp_path / "out/prod_deploy", since_hours(24))
+    assert found is not None
     assert [one["result"] for one in found] == ["successful", "not known"]
     assert read_deployments(tmp_path / "out/prod_deploy", since_hours(-1)) == []
 
@@ -226,6 +241,12 @@ def test_the_command(tmp_path: Path) -> None:
     assert (text.returncode, told.returncode) == (0, 0)
     assert f"Now: {service.url} readyz 200 ok" in text.stdout
     assert json.loads(told.stdout)["requests"] == 22
+    assert "is not ready now" not in text.stdout
+    gone = ops("report", "--url", service.url, *options)
+    assert gone.returncode == 0
+    assert f"not met (0 of 0 looks in 0.0 hours not ready, {service.url} is not ready now" in (
+        gone.stdout
+    )
     missing = ops("report", "--url", "http://127.0.0.1:1", "--access-log", tmp_path / "no.log")
     assert missing.returncode == 2
     assert "no.log: cannot be read" in missing.stderr

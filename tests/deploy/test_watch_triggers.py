@@ -68,6 +68,15 @@ def test_a_burst_of_errors_fires_within_a_minute_of_data() -> None:
     assert scene.changes[0][0] == 60
 
 
+def test_a_watch_of_a_minute_judges_it_although_looks_are_early() -> None:
+    scene = Scene()
+    scene.spend(55, GOOD)
+    assert scene.judge.verdicts[RULES.burns[0].name] == ("unknown", "watched for 55 s of 60 s")
+    scene.at -= 0.01
+    scene.look(added=GOOD)
+    assert scene.judge.verdicts[RULES.burns[0].name][0] == "under"
+
+
 def test_a_little_too_many_errors_fire_after_the_short_window() -> None:
     scene = Scene()
     scene.spend(600, served(50, failed=0.4))  # 0.8 %

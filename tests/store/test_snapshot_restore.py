@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -27,7 +28,7 @@ from kis_estimator.store import snapshots
 from kis_estimator.store.db import Database, Principal
 from kis_estimator.store.migrate import migrate, migrations_folder
 from kis_estimator.store.postgres import EmbeddedPostgres
-from kis_estimator.store.snapshot_contents import Contents, TableFigures
+from kis_estimator.store.snapshot_contents import TableFigures
 from kis_estimator.store.snapshot_restore import load, swap
 from kis_estimator.store.snapshots import Snapshot, session, take
 
@@ -234,7 +235,7 @@ def test_figures_that_do_not_fit_change_nothing(small: tuple[str, Snapshot]) -> 
     tables = dict(snapshot.contents.tables)
     tables["estimator.customers"] = TableFigures(20, "0" * 64)
     wrong = Snapshot(snapshot.folder, dict(snapshot.about))
-    wrong.__dict__["contents"] = Contents(tables, snapshot.contents.grants)
+    wrong.__dict__["contents"] = replace(snapshot.contents, tables=tables)
     with pytest.raises(KisError, match="SNAPSHOT_DIFFERS") as caught:
         saved(dsn, wrong)
     assert caught.value.notices[0].params["tables"] == ["estimator.customers"]

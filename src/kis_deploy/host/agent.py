@@ -49,7 +49,7 @@ def _python(request: Mapping[str, Any]) -> str:
 
 
 _VERBS: Mapping[str, Callable[[Site, Mapping[str, Any], Tell], dict[str, Any]]] = {
-    "status": lambda site, request, _: upkeep.status(site, _python(request)),
+    "status": lambda site, request, _: upkeep.status(site, _python(request), request),
     "receive": _receive,
     "install": _install,
     "start": colours.start,

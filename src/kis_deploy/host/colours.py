@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from kis_deploy.host.asking import proxy_address, status_of, version_of
+from kis_deploy.host.asking import proxy_address, readiness_of, version_of
 from kis_deploy.host.layout import (
     COLOURS,
     Colour,
@@ -49,7 +49,7 @@ def start(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         raise DeployError.of(
             f"Release v{version}", "is not installed on this host", "Run step 6 again"
         )
-    state = _asked(site, request) if served is None else site.state()
+    state = asked(site, request) if served is None else site.state()
     colour = state.idle
     if served is not None:
         if state.serving is not None and served["colour"] == state.serving.colour:
@@ -65,8 +65,9 @@ def start(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     site.manager.prepare()
     tell(f"Starting v{version} as {colour} on port {state.ports[colour]}")
     try:
+        since = site.manager.log_end(colour)
         site.manager.start(colour)
-        await_ready(site, colour, state.ports[colour], ready_sec(request))
+        await_ready(site, colour, state.ports[colour], ready_sec(request), since)
     except BaseException:
         site.manager.stop(colour)
         raise
@@ -82,22 +83,25 @@ def ready_sec(request: Mapping[str, Any]) -> float:
     return float(request.get("ready_sec", _READY_SEC))
 
 
-def await_ready(site: Site, colour: Colour, port: int, seconds: float) -> None:
-    """Wait until a colour is ready as the version that it is to run. Raises DeployError."""
+def await_ready(site: Site, colour: Colour, port: int, seconds: float, since: str) -> None:
+    """Wait until a colour is ready as the version that it is to run.
+
+    Raises DeployError with what /readyz said last, and what the colour logged `since` then.
+    """
     version = site.layout.version_of(colour)
-    deadline, first = time.monotonic() + seconds, None
+    deadline, first, said = time.monotonic() + seconds, None, "/readyz did not answer"
     while True:
         pid = site.manager.pid(colour)
         first = first or pid
         if pid is None or pid != first:  # the manager may have started it again already
-            raise _not_ready(site, colour, "ended while it started")
-        if (
-            status_of("127.0.0.1", port, "/readyz") == _OK
-            and version_of("127.0.0.1", port) == version
-        ):
+            raise _not_ready(site, colour, "ended while it started", since)
+        status, told = readiness_of("127.0.0.1", port)
+        said = told or said
+        if status == _OK and version_of("127.0.0.1", port) == version:
             return
         if time.monotonic() > deadline:
-            raise _not_ready(site, colour, f"was not ready within {seconds:g} s")
+            cause = f"was not ready within {seconds:g} s ({said})"
+            raise _not_ready(site, colour, cause, since)
         time.sleep(_LOOK_SEC)
 
 
@@ -168,7 +172,7 @@ def drain(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     return {"colour": colour, "until": state.previous and state.previous.until}
 
 
-def _asked(site: Site, request: Mapping[str, Any]) -> State:
+def asked(site: Site, request: Mapping[str, Any]) -> State:
     """Return the state with what a request asks for; the colour that serves keeps its port."""
     state = site.state()
     ports = [int(port) for port in request["ports"]]
@@ -238,15 +242,15 @@ def _share(layout: Layout, folder: Path) -> None:
             write(home / name, content, mode)
 
 
-def _not_ready(site: Site, colour: Colour, cause: str) -> DeployError:
+def _not_ready(site: Site, colour: Colour, cause: str, since: str) -> DeployError:
     secrets = Redactor()
     for name, value in read_environment(site.layout.colour(colour) / "environment").items():
         if name not in BY_NAME or BY_NAME[name].secret:
             secrets.learn(value)
-    words = last_words(site.manager, colour, secrets)
+    words = last_words(site.manager, colour, secrets, since)
     return DeployError.of(
         f"v{site.layout.version_of(colour)} ({colour})",
-        f"{cause}; the end of its log:\n{words}",
+        f"{secrets(cause)}; the end of its log since this start:\n{words}",
         "Nothing was switched. Correct what the log says, and run the step again",
     )
 

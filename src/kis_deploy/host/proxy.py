@@ -58,13 +58,13 @@ def provide(layout: Layout, manager: Manager, state: State) -> None:
     if changed:
         _check(layout, text)
         write(file, text)
-    pid = manager.pid(PROXY)
+    pid, since = manager.pid(PROXY), manager.log_end(PROXY)
     if pid is None:
         manager.start(PROXY)
-        _wait_for(layout, manager, state)
+        _wait_for(layout, manager, state, since)
     elif changed:
         os.kill(pid, signal.SIGHUP)
-        _wait_for(layout, manager, state)
+        _wait_for(layout, manager, state, since)
 
 
 def connections(port: int) -> int:
@@ -113,12 +113,12 @@ def _check(layout: Layout, text: str) -> None:
         draft.unlink()
 
 
-def _wait_for(layout: Layout, manager: Manager, state: State) -> None:
-    """Wait until the proxy listens. Raises DeployError with the end of its log."""
+def _wait_for(layout: Layout, manager: Manager, state: State, since: str) -> None:
+    """Wait until the proxy listens. Raises DeployError with what it logged since then."""
     deadline = time.monotonic() + _START_SEC
     while status_of(*proxy_address(state), "/healthz") is None:
         if manager.pid(PROXY) is None or time.monotonic() > deadline:
-            words = last_words(manager, PROXY, Redactor())
+            words = last_words(manager, PROXY, Redactor(), since)
             raise DeployError.of(
                 f"The proxy on port {state.proxy_port}",
                 f"does not run:\n{words}",

@@ -43,6 +43,9 @@ umask=027
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
+[supervisorctl]
+serverurl=unix://{socket}
+
 [include]
 files={root}/run/programs/*.conf
 """
@@ -130,19 +133,28 @@ class Supervisord:
             _note(f"supervisord: stopped {name}")
         self._await_end(name)
 
-    def pid(self, name: str) -> int | None:
-        """Return the process of a program that starts or runs; not of one that is to end."""
+    def pid(self, name: str, *, ending: bool = False) -> int | None:
+        """Return the process of a program that starts or runs, or, if asked for, is to end."""
         if not self._alive():
             return None
         found = self._process(name)
-        return None if found["statename"] == _ENDING else found["pid"] or None
+        if found["statename"] == _ENDING and not ending:
+            return None
+        return found["pid"] or None
 
-    def tail(self, name: str, lines: int) -> list[str]:
-        """Return the end of the program's log."""
+    def log_end(self, name: str) -> str:
+        """Return the size of the program's log."""
+        log = self._log(name)
+        return str(log.stat().st_size if log.is_file() else 0)
+
+    def tail(self, name: str, lines: int, since: str | None = None) -> list[str]:
+        """Return the end of the program's log, or of what is behind that size."""
         log = self._log(name)
         if not log.is_file():
             return []
-        return log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+        text, start = log.read_bytes(), int(since or 0)
+        added = text[start:] if start <= len(text) else text  # a smaller one was begun anew
+        return added.decode(errors="replace").splitlines()[-lines:]
 
     def shut_down(self) -> None:
         """End the daemon."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from kis_deploy.host.commands import Noted
@@ -54,16 +55,23 @@ class Systemd:
         if (_UNITS_FOLDER / UNITS[0]).exists():
             self._systemctl("disable", "--now", _unit(name))
 
-    def pid(self, name: str) -> int | None:
-        """Return the main process of a unit that starts or runs; not of one that is to end."""
+    def pid(self, name: str, *, ending: bool = False) -> int | None:
+        """Return the main process of a unit that starts or runs, or, if asked for, is to end."""
         command = ["systemctl", "show", "--property=ActiveState,MainPID", _unit(name)]
         shown = _output(Runner(), command)  # asked again and again: not for the log
         found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-        return None if found["ActiveState"] == "deactivating" else int(found["MainPID"]) or None
+        if found["ActiveState"] == "deactivating" and not ending:
+            return None
+        return int(found["MainPID"]) or None
 
-    def tail(self, name: str, lines: int) -> list[str]:
-        """Return the end of the unit's journal."""
+    def log_end(self, name: str) -> str:  # noqa: ARG002 - the journal is one for all
+        """Return the time, as journalctl reads it."""
+        return f"@{time.time():.6f}"
+
+    def tail(self, name: str, lines: int, since: str | None = None) -> list[str]:
+        """Return the end of the unit's journal, or of what it has from that time on."""
         command = ["journalctl", "-u", _unit(name), "-n", str(lines), "-o", "cat", "--no-pager"]
+        command += [f"--since={since}"] if since else []
         return _output(Runner(), command).splitlines()
 
     def shut_down(self) -> None:

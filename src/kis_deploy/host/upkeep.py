@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kis_deploy.host.colours import await_ready, ready_sec
+from kis_deploy.host.colours import asked, await_ready, ready_sec
 from kis_deploy.host.layout import COLOURS, Colour, remove
 from kis_deploy.host.managers import PROXY
 from kis_deploy.host.proxy import nginx_command, provide
@@ -21,11 +23,16 @@ from kis_deploy.runner import Runner
 
 _PYTHON_SEC = 60
 
+_NOTHING: Mapping[str, Any] = {}
+
 Tell = Callable[[str], None]
 
 
-def status(site: Site, python: str) -> dict[str, Any]:
-    """Return how the host is, and what it lacks for serving; nothing on it changes."""
+def status(site: Site, python: str, request: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
+    """Return how the host is, and what it lacks for serving; nothing on it changes.
+
+    With `ports`, `proxy_port` and `bind`, as for a start, a port that cannot be had is lacking too.
+    """
     layout, state = site.layout, site.state()
     existing = next(path for path in (layout.root, *layout.root.parents) if path.exists())
     listening = {"bind": state.bind, "proxy_port": state.proxy_port}
@@ -33,7 +40,10 @@ def status(site: Site, python: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "freeBytes": shutil.disk_usage(existing).free,
         "manager": site.manager.kind,
-        "lacks": [problem.as_json() for problem in _lacks(site, python, existing)],
+        "lacks": [
+            problem.as_json()
+            for problem in (*_lacks(site, python, existing), *_lacking_ports(site, request))
+        ],
         "serving": state.serving and asdict(state.serving) | listening,
         "previous": state.previous and asdict(state.previous),
         "releases": layout.versions(),
@@ -79,11 +89,12 @@ def restart(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any
     stopped = [name for name in names if site.manager.pid(name) is None]
     for name in stopped:
         tell(f"Starting {names[name]}")
+    since = site.manager.log_end(colour)
     if colour in stopped:
         site.manager.start(colour)
     provide(site.layout, site.manager, state)
     if colour in stopped:
-        await_ready(site, colour, state.serving.port, ready_sec(request))
+        await_ready(site, colour, state.serving.port, ready_sec(request), since)
     return {"started": [f"started {names[name]}" for name in stopped]}
 
 
@@ -124,6 +135,38 @@ def _lacking_python(python: str) -> list[Problem]:
         return []
     remedy = "Install Python 3.11 or newer with python3-venv, and name it in DEPLOY_PYTHON"
     return [Problem(python, done.last_lines(1) or "is older than 3.11", remedy)]
+
+
+def _lacking_ports(site: Site, request: Mapping[str, Any]) -> Iterator[Problem]:
+    """Tell each port of a start that another program has, or that nobody can have."""
+    if "ports" not in request:
+        return
+    state, manager = site.state(), site.manager
+    running = [colour for colour in state.ports if manager.pid(colour, ending=True) is not None]
+    own = {state.ports[colour] for colour in running}
+    for port in asked(site, request).ports.values():
+        if port not in own:
+            yield from _refusal("DEPLOY_PORTS", "127.0.0.1", port)
+    port = int(request["proxy_port"])
+    if port != state.proxy_port or manager.pid(PROXY, ending=True) is None:
+        yield from _refusal("APP_PORT", str(request.get("bind", state.bind)), port)
+
+
+def _refusal(name: str, address: str, port: int) -> Iterator[Problem]:
+    """Tell why a port cannot be listened on; to be bound for a moment hinders nobody."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        # as servers do: connections of one that has ended do not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                yield Problem("DEPLOY_BIND", "is no address of this host", "Name one that it has")
+                return
+            cause = f"port {port} cannot be listened on ({error.strerror})"
+            if error.errno == errno.EADDRINUSE:
+                cause = f"port {port} is in use by another program"
+            yield Problem(name, cause, f"Free the port, or name another in {name}")
 
 
 def _strays(site: Site, state: State) -> list[str]:

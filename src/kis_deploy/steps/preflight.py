@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
 
 from kis_deploy.config import Release
 from kis_deploy.crosscheck import crosscheck, reachable
@@ -110,12 +112,31 @@ def _programs(run: Run) -> list[Problem]:
     free = shutil.disk_usage(run.report.folder.parent).free
     if free < _FREE_HERE_MIB << 20:
         problems.append(_disk("This machine", free, _FREE_HERE_MIB))
-    return problems
+    return problems + _snapshots(Path(run.config["KIS_BACKUP_DIR"]))
+
+
+def _snapshots(folder: Path) -> list[Problem]:
+    """Return why a folder cannot hold snapshots; one that is not there yet can be made."""
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        with TemporaryFile(dir=existing):  # root may write everywhere, but not to every file system
+            return []
+    except OSError as error:
+        cause = f"cannot be made or written to ({error.strerror})"
+        remedy = "Name a folder on a disk that you may write to, the same for every deployment"
+        return [Problem("KIS_BACKUP_DIR", cause, remedy)]
 
 
 def _hosts(run: Run) -> list[Problem]:
-    problems = []
-    for name, status in run.statuses().items():
+    run.statuses()  # for the report: who serves
+    config, problems = run.config, list[Problem]()
+    listening: dict[str, Any] = {
+        "ports": [int(port) for port in config["DEPLOY_PORTS"].split(",")],
+        "proxy_port": int(config["APP_PORT"]),
+        "bind": config["DEPLOY_BIND"],
+    }
+    found = run.each_host(lambda host: run.call(host, "status", **listening))
+    for name, status in found.items():
         if status["freeBytes"] < _FREE_HOST_MIB << 20:
             problems.append(_disk(name, status["freeBytes"], _FREE_HOST_MIB))
         problems += [

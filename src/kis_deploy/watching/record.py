@@ -139,7 +139,7 @@ class Outcome:
         """Return the report for people."""
         told = self.as_json()
         rows = [
-            f"Watch of {', '.join(self.urls)}",
+            f"Watch of {', '.join(self.urls)}{self._reservation()}",
             f"From {self.started_at} to {self.ended_at} ({self.ended}; {self.watched_sec:.0f} s)",
             f"Result: {self.result}",
             f"Looks: {self.looks}, not ready {self.not_ready}, no metrics {self.without_metrics}",
@@ -166,6 +166,16 @@ class Outcome:
         if self.rollback is not None:
             rows += _rollback_rows(self.rollback)
         return "\n".join(rows) + "\n"
+
+    def _reservation(self) -> str:
+        """Return what a reader of the first line alone has to know: how little was seen."""
+        if self.total is None:
+            return ": how many requests came is not known"
+        return (
+            ""
+            if self.total.answers
+            else ": no requests came, so neither error rate nor p95 was judged"
+        )
 
     def write(self, folder: Path) -> None:
         """Write both reports, each whole or not at all."""

@@ -6,7 +6,7 @@ A figure that nothing tells is "not known", never 0.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,8 @@ from kis_deploy.watching.triggers import ERROR_BUDGET
 P95_GOAL_SEC = 0.2
 _COVERED = 0.95  # of the hours: what is missing at their edges changes no verdict
 _VALIDATION = 7
+_DEPLOYING = ("deploy", "rollback", "step")  # how modes begin that change what serves
+_UNKNOWN = "not known"
 Met = Literal["met", "not met", "not known"]
 
 
@@ -50,11 +52,14 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What a report is made of; without an access log `access` is None."""
+    """What a report is made of.
+
+    Without an access log `access` is None, where deployments leave no reports `deployments` is.
+    """
 
     hours: float
     watched: Watched
-    deployments: Sequence[Mapping[str, Any]]
+    deployments: Sequence[Mapping[str, Any]] | None
     seen: Mapping[str, Seen]
     access: AccessLog | None
 
@@ -62,8 +67,11 @@ class Sources:
 # ---------------------------------------------------------------- reading
 
 
-def read_watches(folder: Path, since: datetime) -> Watched:
-    """Read the logs of watches below a folder; a line that a kill has torn is counted."""
+def read_watches(folder: Path, since: datetime, urls: Collection[str]) -> Watched:
+    """Read what the logs of watches below a folder hold of these addresses.
+
+    A line that a kill has torn is counted.
+    """
     found = Watched()
     for path in sorted(folder.glob(f"*/{LOG}")):
         times: list[datetime] = []
@@ -71,7 +79,7 @@ def read_watches(folder: Path, since: datetime) -> Watched:
             try:
                 told = json.loads(line)
                 at = datetime.fromisoformat(told["at"])
-                if at >= since:
+                if at >= since and told["url"] in urls:
                     _take(found, told)
                     times.append(at)
             except (ValueError, KeyError, TypeError):
@@ -94,15 +102,19 @@ def _take(found: Watched, told: Mapping[str, Any]) -> None:
         found.oldest_queue_sec = max(oldest, found.oldest_queue_sec or 0.0)
 
 
-def read_deployments(folder: Path, since: datetime) -> list[dict[str, Any]]:
+def read_deployments(folder: Path, since: datetime) -> list[dict[str, Any]] | None:
     """Read the reports of the deployments that were still written to in the time asked for.
 
-    One that cannot be read is in the list, with a result that is not known.
+    What only looked, or restored a database, is none. One that cannot be read is in the list, with
+    a result that is not known. Returns None where there is no such folder.
     """
+    if not folder.is_dir():
+        return None
     paths = [
         p for p in sorted(folder.glob("*/report.json")) if p.stat().st_mtime >= since.timestamp()
     ]
-    return [_deployment(path) for path in paths]
+    found = map(_deployment, paths)
+    return [one for one in found if one["mode"].startswith((*_DEPLOYING, _UNKNOWN))]
 
 
 def _deployment(path: Path) -> dict[str, Any]:
@@ -110,9 +122,9 @@ def _deployment(path: Path) -> dict[str, Any]:
     try:
         told = json.loads(path.read_bytes())
         steps = {step["number"]: step["status"] for step in told["steps"]}
-        return {key: told[key] for key in keys} | {"steps": steps}
+        return {key: told[key] or _UNKNOWN for key in keys} | {"steps": steps}
     except (ValueError, KeyError, TypeError):
-        return dict.fromkeys(keys, "not known") | {"timestamp": path.parent.name, "steps": {}}
+        return dict.fromkeys(keys, _UNKNOWN) | {"timestamp": path.parent.name, "steps": {}}
 
 
 def since_hours(hours: float) -> datetime:
@@ -147,7 +159,7 @@ def report(sources: Sources) -> dict[str, Any]:
         "oldestQueueSeconds": watched.oldest_queue_sec,
         "now": {url: _look_json(seen) for url, seen in sources.seen.items()},
         "routes": [] if access is None else _routes(access),
-        "deployments": list(sources.deployments),
+        "deployments": None if sources.deployments is None else list(sources.deployments),
         "triggers": watched.triggers,
         "unreadableLines": watched.unreadable + (0 if access is None else access.unreadable),
     }
@@ -225,7 +237,12 @@ def _criteria(sources: Sources, told: Mapping[str, Any]) -> Iterator[Criterion]:
     watched_all = watched.seconds / 3600 >= _COVERED * asked
     looked = f"{not_ready} of {watched.looks} looks in {watched.seconds / 3600:.1f} hours not ready"
     fired = [change for change in watched.triggers if change["event"] == "fired"]
-    yield Criterion("All health checks passing (200)", _met(not_ready > 0, watched_all), looked)
+    down = [url for url, seen in sources.seen.items() if not seen.look.ready]
+    yield Criterion(
+        "All health checks passing (200)",
+        _met(not_ready > 0 or bool(down), watched_all),
+        ", ".join([looked, *(f"{url} is not ready now" for url in down)]),
+    )
     yield Criterion(
         f"Error rate < {100 * ERROR_BUDGET:g} %",
         _met(rate is not None and rate >= ERROR_BUDGET, whole and rate is not None),
@@ -244,7 +261,7 @@ def _criteria(sources: Sources, told: Mapping[str, Any]) -> Iterator[Criterion]:
     yield Criterion(
         "All end-to-end tests passing", "not known", "run pytest tests/test_e2e_supabase.py"
     )
-    yield _upload(sources.deployments)
+    yield _upload(sources.deployments or ())
     yield Criterion("No customer-reported issues", "not known", "ask those who hear of them")
 
 
@@ -267,14 +284,17 @@ def _upload(deployments: Sequence[Mapping[str, Any]]) -> Criterion:
 
 
 def report_text(told: Mapping[str, Any]) -> str:
-    """Return the report for people."""
+    """Return the report for people; its first line says how many criteria are not met."""
+    met = [criterion["met"] for criterion in told["criteria"]]
+    broken, open_ = met.count("not met"), met.count("not known")
+    judged = f"{broken} of {len(met)} success criteria not met, {open_} not known"
     rows = [
-        f"Report of the last {told['hours']:g} hours, {told['at']}",
+        f"Report of the last {told['hours']:g} hours, {told['at']}: {judged}",
         f"Source: {told['source'] or 'none'}, {told['coveredHours']:.1f} hours have data",
         f"Requests: {known(told['requests'])}",
         f"Availability: {percent(told['availability'])}, error rate {percent(told['errorRate'])}",
         *(f"{name}: {milliseconds(told[f'{name}Seconds'])}" for name in ("p50", "p95", "p99")),
-        f"Ready: {percent(told['readyShare'])} of {known(told['looks'])} looks",
+        f"Ready: {percent(told['readyShare'])} of {told['looks'] or 'no'} looks",
         f"Estimates completed: {known(told['estimatesCompleted'])}",
         f"Estimates failed: {known(told['estimatesFailed'])}",
         f"Damaged files: {known(told['damagedFiles'])}",
@@ -299,8 +319,8 @@ def report_text(told: Mapping[str, Any]) -> str:
     rows += ["", "Deployments"]
     rows += [
         f"  {d['timestamp']} {d['mode']} {d['version']} ({d['environment']}): {d['result']}"
-        for d in told["deployments"]
-    ] or ["  none in this time"]
+        for d in told["deployments"] or ()
+    ] or [_without_deployments(told)]
     rows += ["", "Triggers"]
     rows += ["  {at} {url} {event}: {trigger} ({why})".format(**t) for t in told["triggers"]] or [
         "  none fired" if told["looks"] else "  not known: nothing was watched in this time"
@@ -308,3 +328,9 @@ def report_text(told: Mapping[str, Any]) -> str:
     rows += ["", "Success criteria"]
     rows += [f"  {c['criterion']}: {c['met']} ({c['why']})" for c in told["criteria"]]
     return "\n".join(rows) + "\n"
+
+
+def _without_deployments(told: Mapping[str, Any]) -> str:
+    if told["deployments"] is None:
+        return "  not known: there is no out/prod_deploy here; name the checkout with --checkout"
+    return "  none in this time"

@@ -138,7 +138,7 @@ def report(
         told = reporting.report(
             reporting.Sources(
                 hours=hours,
-                watched=reporting.read_watches(checkout / "out/watch", since),
+                watched=reporting.read_watches(checkout / "out/watch", since, addresses),
                 deployments=reporting.read_deployments(checkout / "out/prod_deploy", since),
                 seen={url: Target(url).see(time.monotonic()) for url in addresses},
                 access=read_access_logs(access_logs, since) if access_logs else None,

@@ -69,6 +69,46 @@ select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.rel
   order by 1, 2
 """
 
+# What makes a schema besides rows and privileges, each by its kind and name. Constraints that say
+# no more than a column's "not null" are counted as such only since PostgreSQL 18.
+_DEFINITIONS: LiteralString = """
+, relations as (
+  select c.oid, c.oid::regclass::text as name, c.relrowsecurity, c.relforcerowsecurity
+    from pg_class c join places p on p.oid = c.relnamespace
+    where c.relkind in ('r', 'p')
+      and (not p.queue_alone or starts_with(c.relname, 'procrastinate_'))
+)
+select 'index', i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid)
+  from pg_index i join relations r on r.oid = i.indrelid
+union all
+select 'constraint', r.name || '.' || c.conname, pg_get_constraintdef(c.oid)
+  from pg_constraint c join relations r on r.oid = c.conrelid where c.contype <> 'n'
+union all
+select 'trigger', r.name || '.' || t.tgname, concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled)
+  from pg_trigger t join relations r on r.oid = t.tgrelid where not t.tgisinternal
+union all
+select 'policy', r.name || '.' || p.polname,
+       concat_ws(' ', p.polcmd, p.polpermissive, p.polroles::regrole[],
+                 pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+  from pg_policy p join relations r on r.oid = p.polrelid
+union all
+select 'row security', r.name, concat(r.relrowsecurity, r.relforcerowsecurity) from relations r
+union all
+select 'column', r.name || '.' || a.attname,
+       concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
+                 a.attgenerated, pg_get_expr(d.adbin, d.adrelid))
+  from pg_attribute a join relations r on r.oid = a.attrelid
+  left join pg_attrdef d on (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+  where a.attnum > 0 and not a.attisdropped
+union all
+select 'routine', f.oid::regprocedure::text,
+       concat_ws(' ', f.prosrc, f.prosecdef, f.provolatile, f.proconfig, l.lanname)
+  from pg_proc f join objects o on o.kind = 'routine' and o.name = f.oid::regprocedure::text
+  join pg_language l on l.oid = f.prolang
+union all
+select o.kind, o.name, '' from objects o
+"""
+
 # The owner's privileges go without saying; MAINTAIN came with PostgreSQL 17, as part of ALL.
 _GRANTS: LiteralString = """
 select o.kind, o.name, coalesce(r.rolname, 'public'), a.privilege_type, a.is_grantable
@@ -105,16 +145,23 @@ class TableFigures:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The figures of every table by its name, and a checksum over who may do what."""
+    """The figures of every table by its name, and checksums over the schema and the privileges.
+
+    `schema` has one for each index, constraint, trigger, policy, column and routine, by its name.
+    """
 
     tables: Mapping[str, TableFigures]
     grants: str
+    schema: Mapping[str, str]
 
     def differences(self, other: Contents) -> list[str]:
-        """Return what is not the same in another copy: names of tables, or `grants`."""
-        names = self.tables.keys() | other.tables.keys()
-        unequal = sorted(n for n in names if self.tables.get(n) != other.tables.get(n))
+        """Return what is not the same in another copy: tables, parts of the schema, `grants`."""
+        unequal = _unequal(self.tables, other.tables) + _unequal(self.schema, other.schema)
         return unequal if self.grants == other.grants else [*unequal, "grants"]
+
+
+def _unequal(ours: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
+    return sorted(n for n in ours.keys() | others.keys() if ours.get(n) != others.get(n))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +207,9 @@ def measure(conn: Conn) -> Contents:
         rows, *sums = _row(conn.execute(query).fetchone())
         figures[".".join(name)] = TableFigures(rows, _sha256(sums))
     granted = sorted(conn.execute(OBJECTS + _GRANTS).fetchall())
-    return Contents(figures, _sha256(granted))
+    made = conn.execute(OBJECTS + _DEFINITIONS).fetchall()
+    schema = {f"{kind} {name}": _sha256([text]) for kind, name, text in made}
+    return Contents(figures, _sha256(granted), schema)
 
 
 def roles(conn: Conn) -> list[str]:

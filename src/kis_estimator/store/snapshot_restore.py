@@ -40,7 +40,7 @@ _BLOCK = 1 << 16
 _COPY = re.compile(rb"COPY .* FROM stdin;\n")
 _META = re.compile(rb"^\\(?:un)?restrict .*\n|^SET transaction_timeout = 0;\n", re.MULTILINE)
 _ENTRY = re.compile(r"\d+; \d+ \d+ (?P<kind>[A-Z ]+?) (?P<schema>-|[^\sA-Z]\S*) (?P<rest>.*)")
-_QUEUE_ENTRY = re.compile(rf"(?:[A-Z ]+ )?{QUEUE_PREFIX}")
+_QUEUE_ENTRY = re.compile(rf"(?:[A-Z ]+ )?(?:[a-z]+_)?{QUEUE_PREFIX}")  # also its indexes
 
 # As the first migration makes it, which is not run on a copy.
 _LOGIN = "kis_api"
@@ -156,6 +156,8 @@ def _is_ours(line: str) -> bool:
     >>> _is_ours("9; 2615 2200 SCHEMA - public postgres")
     False
     >>> _is_ours("9; 0 0 ACL public FUNCTION procrastinate_x(a integer) postgres")
+    True
+    >>> _is_ours("9; 1259 9 INDEX public idx_procrastinate_jobs_worker_not_null postgres")
     True
     """
     found = _ENTRY.match(line)

@@ -48,7 +48,18 @@ State = Literal["usable", "other_key", "damaged", "missing", "unchecked"]
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _FIELDS = frozenset(
-    ("id", "createdAt", "database", "migrations", "roles", "grants", "tables", "keyId", "file")
+    (
+        "id",
+        "createdAt",
+        "database",
+        "migrations",
+        "roles",
+        "grants",
+        "schema",
+        "tables",
+        "keyId",
+        "file",
+    )
 )
 _BLOCK = 1 << 20
 _LOCK_WAIT = "10s"
@@ -91,7 +102,7 @@ class Snapshot:
     def contents(self) -> Contents:
         """The figures of what was dumped."""
         tables = {name: TableFigures(**told) for name, told in self.about["tables"].items()}
-        return Contents(tables, self.about["grants"])
+        return Contents(tables, self.about["grants"], self.about["schema"])
 
     @property
     def identity(self) -> Identity:
@@ -131,6 +142,7 @@ def take(dsn: str, folder: Path, key: SnapshotKey) -> Snapshot:
             "migrations": migrations(conn),
             "roles": roles(conn),
             "grants": contents.grants,
+            "schema": dict(contents.schema),
             "tables": {name: dataclasses.asdict(t) for name, t in contents.tables.items()},
             "keyId": key.id,
         }
