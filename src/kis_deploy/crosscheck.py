@@ -7,7 +7,7 @@ import re
 import socket
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ _OWNER = "SUPABASE_OWNER_URL"
 _OF_THE_APPLICATION = ("SUPABASE_DB_URL", "SUPABASE_DIRECT_URL")
 _LOGIN = "kis_api"
 _PORT = 5432
+_OTHER_HOST = "Load the variables of that installation, or name its own hosts in DEPLOY_HOSTS"
 _TIMEOUT_SEC = 10.0
 _KEYS = {
     "SUPABASE_ANON_KEY": ("anon", "sb_publishable_"),
@@ -65,6 +66,18 @@ def reachable(config: Config, runner: Runner | None = None) -> list[Problem]:
     addresses of the database have to lead to one and the same.
     """
     return [*_databases(config, runner), *_told(lambda: bucket_reached(config, runner))]
+
+
+def other_installations(
+    config: Config, hosts: Mapping[str, Mapping[str, Any]], *names: str
+) -> list[Problem]:
+    """Return a problem for each variable that is not that of what serves on a host."""
+    return [
+        Problem(f"{host}: {name}", "is not that of what serves there", _OTHER_HOST)
+        for host, status in hosts.items()
+        for name in names
+        if status["environment"].get(name, config[name]).rstrip("/") != config[name].rstrip("/")
+    ]
 
 
 # ---------------------------------------------------------------- settings

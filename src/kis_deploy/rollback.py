@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 
 from kis_deploy.config import read_release
+from kis_deploy.crosscheck import other_installations
 from kis_deploy.deployment import DONE, FAILED, Step, check, do, interrupted, logs, recorded
 from kis_deploy.problems import CancelledError, DeployError, Problem
 from kis_deploy.report import ended_runs
@@ -90,8 +92,9 @@ def _target(run: Run, tag: str | None) -> str:
     if tag is not None and named is None:
         raise DeployError.of("--to-tag", "is no release's tag", "Write it as v2.0.0")
     wanted = named and named[1]
-    problems, versions = [], set()
-    for name, status in run.statuses().items():
+    found, versions = run.statuses(), set()
+    problems = other_installations(run.config, found, "APP_ENV", "SUPABASE_URL")
+    for name, status in found.items():
         previous = status["previous"]
         version = wanted if wanted is not None else previous and previous["version"]
         if version is None:
@@ -111,10 +114,36 @@ def _target(run: Run, tag: str | None) -> str:
 
 
 def _look_at_snapshot(run: Run, snapshot: str, *, ask: bool) -> None:
-    _restore_by(run, snapshot, "--check")
+    output = _restore_by(run, snapshot, "--check", "--json")
+    migration = json.loads(output[output.index("{") :])["migration"] or ""
+    serving = {str(found["version"]) for found in run.before.values() if found}
+    for version in {run.report.version} if run.report.version else serving:
+        _check_age(run, snapshot, migration, str(version))
     run.told(f"Snapshot {snapshot} is whole, of this database, and can be restored")
     if ask:
         run.confirm(f"Replace the database by snapshot {snapshot}?", everywhere=True)
+
+
+def _check_age(run: Run, snapshot: str, migration: str, version: str) -> None:
+    """See that a release can serve the schema of a snapshot. Raises DeployError."""
+    needed = _newest_migration(run, version)
+    if needed <= migration:
+        return
+    fitting = [v for v in _installed(run) if _newest_migration(run, v) <= migration]
+    tag = f"v{fitting[-1]}" if fitting else "of a release of that time"
+    raise DeployError.of(
+        f"Snapshot {snapshot}",
+        f"ends with migration {migration or 'none'}, and v{version} needs {needed}",
+        "Go back with both: ./DEPLOYMENT_SCRIPT.sh --rollback"
+        f" --to-tag {tag} --snapshot {snapshot}",
+    )
+
+
+def _newest_migration(run: Run, version: str) -> str:
+    """Return the newest migration that a release has with it; none where it is not installed."""
+    release = run.kis(version).parents[2]
+    files = release.glob("venv/lib/python*/site-packages/kis_estimator/migrations/*.sql")
+    return max((file.name.partition("_")[0] for file in files), default="")
 
 
 def _restore(run: Run, snapshot: str) -> None:
@@ -122,17 +151,22 @@ def _restore(run: Run, snapshot: str) -> None:
         run.told(line)
 
 
-def _restore_by(run: Run, snapshot: str, option: str) -> str:
-    found = [version for status in run.statuses().values() for version in status["releases"]]
-    found.sort(key=_age)
-    installed = [run.kis(version) for version in found if run.kis(version).exists()]
-    program = installed[-1] if installed else run.config.checkout / "script/kis"
+def _restore_by(run: Run, snapshot: str, *options: str) -> str:
+    installed = _installed(run)
+    program = run.kis(installed[-1]) if installed else run.config.checkout / "script/kis"
+    cause = "cannot be restored" if "--check" in options else "was not restored"
     return run.runner.check(
-        [str(program), "db", "restore", snapshot, option],
-        Problem(f"Snapshot {snapshot}", "was not restored", "The database is as it was"),
+        [str(program), "db", "restore", snapshot, *options],
+        Problem(f"Snapshot {snapshot}", cause, "The database is as it was"),
         environment=schema.database_environment(run),
         timeout_sec=_RESTORE_SEC,
     )
+
+
+def _installed(run: Run) -> list[str]:
+    """Return the versions that are installed on this machine, the newest last."""
+    found = {version for status in run.statuses().values() for version in status["releases"]}
+    return sorted((version for version in found if run.kis(version).exists()), key=_age)
 
 
 def _age(version: str) -> tuple[list[int], bool]:

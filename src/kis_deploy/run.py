@@ -120,12 +120,21 @@ class Run:
             raise DeployError(*problems)
         return {name: task.result() for name, task in tasks.items()}
 
-    def statuses(self) -> dict[str, dict[str, Any]]:
+    @property
+    def listening(self) -> dict[str, Any]:
+        """Where the application is to listen, as an agent is asked."""
+        return {
+            "ports": [int(port) for port in self.config["DEPLOY_PORTS"].split(",")],
+            "proxy_port": int(self.config["APP_PORT"]),
+            "bind": self.config["DEPLOY_BIND"],
+        }
+
+    def statuses(self, **request: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401 - as an agent is asked
         """Return what every host says of itself; what serves there goes into the report.
 
         What served before this run, `before`, is what a host said before it was switched.
         """
-        found = self.each_host(lambda host: self.call(host, "status"))
+        found = self.each_host(lambda host: self.call(host, "status", **request))
         self.report.looked = True
         for name, status in found.items():
             if name not in self.switched:

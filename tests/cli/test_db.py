@@ -67,7 +67,7 @@ def test_a_snapshot_is_taken_listed_checked_and_restored(
     taken = told(kis("snapshot", "--json"))
     assert Path(taken["path"]).exists()
     first = told(kis("list", "--json"))["snapshots"][0]
-    assert first == {name: taken[name] for name in taken if name != "path"} | {"state": "usable"}
+    assert first == {name: taken[name] for name in taken if name != "path"} | {"state": "described"}
     before = organisations(server)
     add_organisation(server)
     checked = told(kis("restore", taken["id"], "--check", "--json"))
@@ -86,7 +86,13 @@ def test_a_snapshot_is_taken_listed_checked_and_restored(
     assert told(kis("list", "--json"))["snapshots"][0]["id"] == restored["before"]
     table = kis("list").stdout
     assert taken["id"] in table
-    assert "usable" in table
+    assert "not verified (--verify)" in table
+    assert "verified" in kis("list", "--verify").stdout
+    damaged = next(Path(taken["path"]).parent.glob(f"{restored['before']}.dump*"))
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    assert kis("list", "--verify").exit_code == 1
+    damaged.unlink()
+    damaged.with_name(f"{restored['before']}.json").unlink()
 
 
 @pytest.mark.parametrize(("answer", "changed"), [("y", False), ("yes", True)])
@@ -108,6 +114,12 @@ def test_a_terminal_is_asked_for_yes(
     done = kis("restore", taken)
     assert done.exit_code == (0 if changed else 2)
     assert organisations(server) == (before if changed else before + 1)
+
+
+def test_the_owners_address_of_a_deployment_comes_first(kis: Kis) -> None:
+    assert kis("status").exit_code == 0
+    away = kis("status", SUPABASE_OWNER_URL="postgresql://postgres:0123456789@127.0.0.1:1/postgres")
+    assert away.exit_code == 3
 
 
 def test_what_is_missing_is_said_with_its_remedy(kis: Kis, tmp_path: Path) -> None:

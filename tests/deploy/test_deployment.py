@@ -94,6 +94,12 @@ def test_a_newer_one_under_load(site: Site) -> None:
     assert site.content() == before
     assert not list(cut.rglob(".temp"))  # a release is never written to
     order(site)
+    before_it = site.report()["figures"]["Snapshot"]
+    done = site.script("--restore", before_it, "--yes")
+    assert done.returncode == 1
+    assert "ends with migration 20261130090000, and v1.2.0 needs 20270101000000" in done.stdout
+    assert f"--rollback --to-tag v1.1.0 --snapshot {before_it}" in done.stdout
+    assert site.migrations()[-1] == "20270101000000"
 
 
 @pytest.mark.parametrize(
@@ -233,6 +239,9 @@ def test_a_missing_tag_is_an_error_before_anything_changes(site: Site) -> None:
     assert "has no release v9.9.9. Installed: " in done.stdout
     for tag in ("", "v", "-estimator", "../v1"):
         assert "is no release's tag" in site.script("--rollback", f"--to-tag={tag}").stdout
+    other = site.script("--rollback", APP_ENV="staging")
+    assert other.returncode == 1
+    assert "local: APP_ENV: is not that of what serves there" in other.stdout
     assert site.status()["serving"] == before["serving"]
 
 
@@ -261,6 +270,8 @@ def test_rollback_of_application_and_database_under_load(
     assert site.project.rows("select to_regclass('shared.newer')") == [(None,)]
     assert site.serving == "1.1.0"
     order(site)
+    told = site.deploy(site.folder / "cut/v1.2.0", "--step", "3")
+    assert "The database is what its migrations make" in told
 
 
 def test_a_watch_goes_back_by_itself(site: Site) -> None:

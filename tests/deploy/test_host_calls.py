@@ -26,6 +26,7 @@ STATUS: dict[str, Any] = {
     "releases": ["1.0.0"],
     "freeBytes": 1 << 40,
     "lacks": [],
+    "environment": {},
 }
 
 

@@ -167,12 +167,15 @@ def edit(snapshot: Snapshot, change: Callable[[dict[str, object]], object]) -> N
 @pytest.mark.parametrize("position", [0, 20, 48, 1000, -17, -1])
 def test_a_changed_byte_is_refused(copy: Snapshot, position: int) -> None:
     flip(copy.dump, position)
+    states = [listed(copy.folder, KEY, verify=verify)[0][1] for verify in (False, True)]
+    assert states == ["described", "damaged"]
     assert code_of(opened, copy.folder, KEY, copy.id) == "SNAPSHOT_DAMAGED"
 
 
 @pytest.mark.parametrize("left", [0, 10, 48, 5000])
 def test_a_shorter_file_is_refused(copy: Snapshot, left: int) -> None:
     copy.dump.write_bytes(copy.dump.read_bytes()[:left])
+    assert listed(copy.folder, KEY)[0][1] == "damaged"
     assert code_of(opened, copy.folder, KEY, copy.id) == "SNAPSHOT_DAMAGED"
 
 
@@ -212,7 +215,9 @@ def test_another_key_and_missing_files_are_told_apart(copy: Snapshot) -> None:
     assert code_of(opened, copy.folder, OTHER_KEY, copy.id) == "SNAPSHOT_OTHER_KEY"
     assert [state for _, state, _ in listed(copy.folder, OTHER_KEY)] == ["other_key"]
     assert [state for _, state, _ in listed(copy.folder, None)] == ["unchecked"]
-    assert [state for _, state, _ in listed(copy.folder, KEY)] == ["usable"]
+    assert [state for _, state, _ in listed(copy.folder, KEY)] == ["described"]
+    states = [state for _, state, _ in listed(copy.folder, KEY, verify=True)]
+    assert states == ["verified"]
     for name in ("20000101T000000Z-000000", "../x", "", f"../copy/{copy.id}"):
         assert code_of(opened, copy.folder, KEY, name) == "SNAPSHOT_UNKNOWN"
     copy.dump.unlink()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kis_deploy.host.colours import asked, await_ready, ready_sec
-from kis_deploy.host.layout import COLOURS, Colour, remove
+from kis_deploy.host.layout import COLOURS, Colour, read_environment, remove
 from kis_deploy.host.managers import PROXY
 from kis_deploy.host.proxy import nginx_command, provide
 from kis_deploy.host.site import Site
@@ -45,6 +45,7 @@ def status(site: Site, python: str, request: Mapping[str, Any] = _NOTHING) -> di
             for problem in (*_lacks(site, python, existing), *_lacking_ports(site, request))
         ],
         "serving": state.serving and asdict(state.serving) | listening,
+        "environment": _told_environment(site, state),
         "previous": state.previous and asdict(state.previous),
         "releases": layout.versions(),
         "leftovers": [
@@ -53,6 +54,14 @@ def status(site: Site, python: str, request: Mapping[str, Any] = _NOTHING) -> di
         ],
         "proxy": "stopped" if site.manager.pid(PROXY) is None else "running",
     }
+
+
+def _told_environment(site: Site, state: State) -> dict[str, str]:
+    """Return which installation serves, by variables that are no secret."""
+    if state.serving is None:
+        return {}
+    found = read_environment(site.layout.colour(state.serving.colour) / "environment")
+    return {name: found[name] for name in ("APP_ENV", "SUPABASE_URL") if name in found}
 
 
 def settle(site: Site, request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:

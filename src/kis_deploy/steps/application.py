@@ -31,9 +31,7 @@ def serve(run: Run, version: str, hosts: Sequence[Host] = (), *, back: bool = Fa
     config = run.config
     request = {
         "environment": config.application(),
-        "ports": [int(port) for port in config["DEPLOY_PORTS"].split(",")],
-        "proxy_port": int(config["APP_PORT"]),
-        "bind": config["DEPLOY_BIND"],
+        **run.listening,
         "workers": int(config["DEPLOY_WORKERS"]),
     }
     run.progress(f"v{version} starts with the present variables")

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
 
 from kis_deploy.config import Release
-from kis_deploy.crosscheck import crosscheck, reachable
+from kis_deploy.crosscheck import crosscheck, other_installations, reachable
 from kis_deploy.problems import DeployError, Problem
 from kis_deploy.run import Run
 from kis_deploy.runner import Runner
@@ -128,14 +127,8 @@ def _snapshots(folder: Path) -> list[Problem]:
 
 
 def _hosts(run: Run) -> list[Problem]:
-    run.statuses()  # for the report: who serves
-    config, problems = run.config, list[Problem]()
-    listening: dict[str, Any] = {
-        "ports": [int(port) for port in config["DEPLOY_PORTS"].split(",")],
-        "proxy_port": int(config["APP_PORT"]),
-        "bind": config["DEPLOY_BIND"],
-    }
-    found = run.each_host(lambda host: run.call(host, "status", **listening))
+    found = run.statuses(**run.listening)
+    problems = other_installations(run.config, found, "APP_ENV")
     for name, status in found.items():
         if status["freeBytes"] < _FREE_HOST_MIB << 20:
             problems.append(_disk(name, status["freeBytes"], _FREE_HOST_MIB))

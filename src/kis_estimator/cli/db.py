@@ -151,8 +151,17 @@ def snapshot(as_json: AsJson = False) -> None:
 
 
 @app.command("list")
-def list_snapshots(as_json: AsJson = False) -> None:
-    """스냅샷을 보여 줍니다, 최근 것부터. Show the snapshots, the newest first."""
+def list_snapshots(
+    verify: Annotated[
+        bool, typer.Option("--verify", help="파일을 읽어 SHA-256 확인 / read and compare the files")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """스냅샷을 보여 줍니다, 최근 것부터. Show the snapshots, the newest first.
+
+    --verify: 손상되거나 없는 파일이 있으면 1로 끝납니다.
+    --verify: ends with 1 where a file is damaged or missing.
+    """
     from kis_estimator.settings import read_settings
     from kis_estimator.store.snapshots import listed
     from kis_estimator.terminal.console import add_row, new_table, print_said, stdout
@@ -161,10 +170,11 @@ def list_snapshots(as_json: AsJson = False) -> None:
     with problems_end_it(locale):
         settings = read_settings(os.environ)
         key = _key(settings) if settings.backup_key else None
-        found = listed(settings.backup_dir, key)
+        found = listed(settings.backup_dir, key, verify=verify)
+        code = int(verify and any(state in {"damaged", "missing"} for _, state, _ in found))
         if as_json:
             print_json({"snapshots": [_in_list(*entry) for entry in found]})
-            return
+            raise typer.Exit(code)
         if not found:
             print_said("SNAPSHOTS_NONE", locale, folder=str(settings.backup_dir))
             return
@@ -176,6 +186,7 @@ def list_snapshots(as_json: AsJson = False) -> None:
             cells = (row.get("createdAt", ""), *sizes, row.get("migration") or "", state)
             add_row(table, row["id"], *cells)
         stdout().print(table)
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -281,8 +292,11 @@ def _database(locale: Locale) -> Iterator[tuple[Settings, str]]:
     from kis_estimator.settings import read_settings
     from kis_estimator.store.postgres import EmbeddedPostgres
 
+    # The variables of a deployment name the owner's address apart from the application's.
+    owner = os.environ.get("SUPABASE_OWNER_URL", "").strip()
+    environment = {**os.environ, **({"SUPABASE_DIRECT_URL": owner} if owner else {})}
     with problems_end_it(locale), _ending_cleanly():
-        settings = read_settings(os.environ)
+        settings = read_settings(environment)
         dsn = settings.direct_url or settings.database_url
         if dsn is not None:
             yield settings, dsn

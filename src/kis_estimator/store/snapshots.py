@@ -44,7 +44,7 @@ from kis_estimator.store.snapshot_contents import (
 )
 from kis_estimator.store.snapshot_file import SnapshotKey, Source
 
-State = Literal["usable", "other_key", "damaged", "missing", "unchecked"]
+State = Literal["described", "verified", "other_key", "damaged", "missing", "unchecked"]
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _FIELDS = frozenset(
@@ -316,27 +316,54 @@ def _signature(about: Mapping[str, Any], key: SnapshotKey) -> str:
 # ---------------------------------------------------------------- finding one
 
 
-def listed(folder: Path, key: SnapshotKey | None) -> list[tuple[str, State, Snapshot | None]]:
+def listed(
+    folder: Path, key: SnapshotKey | None, *, verify: bool = False
+) -> list[tuple[str, State, Snapshot | None]]:
     """Return the snapshots of a folder, the newest first: id, state, and what is described.
 
-    The state is that of the description; the dump is read when it is restored.
+    The state is that of the description and of the dump's size; with `verify` the dump is read and
+    compared with its SHA-256.
     """
     names = (path.stem for path in folder.glob("*.json"))
-    return [_listed(folder, key, name) for name in sorted(filter(_ID.fullmatch, names))[::-1]]
+    found = sorted(filter(_ID.fullmatch, names), reverse=True)
+    return [_listed(folder, key, name, verify) for name in found]
 
 
-def _listed(folder: Path, key: SnapshotKey | None, name: str) -> tuple[str, State, Snapshot | None]:
+def _listed(
+    folder: Path,
+    key: SnapshotKey | None,
+    name: str,
+    verify: bool,  # noqa: FBT001 - as above
+) -> tuple[str, State, Snapshot | None]:
     try:
         snapshot = _read(folder, name)
     except KisError:
         return name, "damaged", None
     if not snapshot.dump.exists():
         return name, "missing", snapshot
-    if key is None:
-        return name, "unchecked", snapshot
-    if snapshot.key_id != key.id:
-        return name, "other_key", snapshot
-    return name, "usable" if snapshot.is_signed_by(key) else "damaged", snapshot
+    state: State
+    if not _is_whole(snapshot, verify=verify):
+        state = "damaged"
+    elif key is None:
+        state = "unchecked"
+    elif snapshot.key_id != key.id:
+        state = "other_key"
+    elif snapshot.is_signed_by(key):
+        state = "verified" if verify else "described"
+    else:
+        state = "damaged"
+    return name, state, snapshot
+
+
+def _is_whole(snapshot: Snapshot, *, verify: bool) -> bool:
+    """Whether the dump has the described size and, if that is to be verified, SHA-256."""
+    described = snapshot.about["file"]
+    if snapshot.dump.stat().st_size != described["sizeBytes"]:
+        return False
+    if not verify:
+        return True
+    with snapshot.dump.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == str(described["sha256"])
 
 
 def opened(folder: Path, key: SnapshotKey, name: str) -> Snapshot:
