@@ -24,7 +24,7 @@ from kis_deploy.web import OK, Answer, Web
 
 _CONCURRENCY = 4
 _WITH_TOKEN = {"smoke estimate", "p95", "error rate"}
-_REQUEST_SEC = 5.0  # what takes longer is an error: a release that hangs is to be found soon
+_REQUEST_SEC = 10.0  # what takes longer is an error: a release that hangs is to be found soon
 _OF_THE_LIMIT = 0.7  # a check is not to be refused by RATE_LIMIT_RPS, nor to use it up
 
 Tell = Callable[[str], None]

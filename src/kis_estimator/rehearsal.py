@@ -19,12 +19,13 @@ from typing import Any, TypeVar
 import httpx
 
 from kis_estimator.store.migrate import migrate
-from kis_estimator.store.scratch import scratch_installation
+from kis_estimator.store.scratch import scratch_installation, signals_held
 from kis_estimator.store.snapshot_file import SnapshotKey
 from kis_estimator.store.snapshot_restore import load
 from kis_estimator.store.snapshots import Snapshot
 
-_ESTIMATE_SEC, _STOP_SEC, _COMMAND_SEC = 300, 60, 60
+_ESTIMATE_SEC, _COMMAND_SEC = 300, 60
+_STOP_SEC = 5  # what does not end by then is killed: whoever ends a rehearsal waits for 20 s
 _LOOK_SEC = 0.25
 _LOG_LINES = 20
 _ORDER = {
@@ -159,11 +160,12 @@ def _serving(executable: str, home: Path, log: Path, ready_sec: float) -> Iterat
         try:
             yield _awaited(lambda: _ready(process, home), ready_sec, "it did not become ready")
         finally:
-            process.terminate()
-            try:
-                process.wait(_STOP_SEC)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            with signals_held():
+                process.terminate()
+                try:
+                    process.wait(_STOP_SEC)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
 
 def _ready(process: subprocess.Popen[bytes], home: Path) -> str | None:

@@ -1,10 +1,10 @@
 """A rehearsal on a copy: what works passes, what does not is named, and nothing remains."""
 
-import os
 import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,11 @@ from tests.service.site import until
 from tests.store.conftest import Dsn
 from tests.store.test_snapshots import KEY, add_customers, contents
 
+from kis_estimator.cli.db import _ending_cleanly
 from kis_estimator.errors import KisError
 from kis_estimator.rehearsal import rehearse
 from kis_estimator.store.migrate import migrations_folder
+from kis_estimator.store.postgres import EmbeddedPostgres
 from kis_estimator.store.scratch import scratch_installation
 from kis_estimator.store.snapshots import Snapshot, take
 
@@ -47,12 +49,13 @@ def newer(folder: Path, text: str) -> Path:
 def left(scratch: Path) -> list[str]:
     """Return the folders of copies, and the processes that work in them."""
     processes = []
-    for path in Path("/proc").glob("[0-9]*/cwd"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            processes.append(str(path.readlink()))
+            home = (path / "environ").read_bytes().partition(b"KIS_HOME=")[2].partition(b"\0")[0]
+            processes += [str((path / "cwd").readlink()), home.decode()]
         except OSError:
             continue
-    return [*map(str, scratch.iterdir()), *(cwd for cwd in processes if str(scratch) in cwd)]
+    return [*map(str, scratch.iterdir()), *(at for at in processes if f"{scratch}/" in at)]
 
 
 @pytest.fixture(scope="module")
@@ -105,43 +108,87 @@ def test_a_migration_that_fails_on_the_copy_is_named(taken: Snapshot, tmp_path: 
     assert left(tmp_path / "scratch") == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_remains_of_one_that_was_ended(
-    taken: Snapshot, tmp_path: Path, how: signal.Signals
-) -> None:
+@pytest.fixture
+def rehearsing(taken: Snapshot, tmp_path: Path) -> Callable[[str], subprocess.Popen[bytes]]:
+    """Start a rehearsal as a process, with a program below `tmp_path / "home"`."""
     key = tmp_path / "key"
     key.write_text((b"k" * 32).hex(), encoding="ascii")
     key.chmod(0o600)
-    started = tmp_path / "started"
-    idle = program(tmp_path / "idle", f'case "$1" in serve) touch {started}; exec sleep 600;; esac')
     settings = {"KIS_BACKUP_KEY": str(key), "KIS_BACKUP_DIR": str(taken.folder)}
-    options = ("--migrations", str(migrations_folder()), "--serve", idle)
-    home = tmp_path / "home"
-    with subprocess.Popen(
-        [*KIS, "db", "rehearse", taken.id, *options], env=environment(home, **settings)
-    ) as process:
+    options = ("--migrations", str(migrations_folder()), "--serve")
+
+    def start(serve: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*KIS, "db", "rehearse", taken.id, *options, serve],
+            env=environment(tmp_path / "home", **settings),
+        )
+
+    return start
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_remains_of_one_that_was_ended(
+    rehearsing: Callable[[str], subprocess.Popen[bytes]], tmp_path: Path, how: signal.Signals
+) -> None:
+    started, home = tmp_path / "started", tmp_path / "home"
+    idle = program(tmp_path / "idle", f'case "$1" in serve) touch {started}; exec sleep 600;; esac')
+    with rehearsing(idle) as process:
         until(lambda: started.exists() or process.poll() is not None)
-        child = (tmp_path / "home/rehearsals").glob("*")
-        assert next(child, None)
+        assert left(home / "rehearsals")
         process.send_signal(how)
         code = process.wait(60)
     if how is signal.SIGTERM:
         assert code == 128 + signal.SIGTERM
     else:
         assert left(home / "rehearsals")
-        end_orphan(started)
         with scratch_installation(home / "rehearsals"):
             pass  # whoever comes next removes what is left
     assert left(home / "rehearsals") == []
 
 
-def end_orphan(started: Path) -> None:
-    """End the process that a killed rehearsal left; a real service would be ended by its lock."""
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            ours = f"KIS_HOME={started.parent}".encode() in path.read_bytes()
-            name = (path.parent / "comm").read_text(encoding="utf-8").strip()
-        except OSError:
-            continue
-        if ours and name == "sleep":
-            os.kill(int(path.parent.name), signal.SIGKILL)
+def test_a_second_signal_does_not_break_the_cleaning_up(
+    rehearsing: Callable[[str], subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    """The release does not end when told to, and has children of its own."""
+    started, told = tmp_path / "started", tmp_path / "told"
+    loop = "while :; do sleep 1; done"
+    stubborn = f"trap 'touch {told}' TERM; (trap '' TERM; {loop}) & touch {started}; {loop}"
+    script = program(tmp_path / "stubborn", f'case "$1" in serve) {stubborn};; esac')
+    with rehearsing(script) as process:
+        until(lambda: started.exists() or process.poll() is not None)
+        process.send_signal(signal.SIGTERM)
+        until(lambda: told.exists() or process.poll() is not None)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert left(tmp_path / "home/rehearsals") == []
+
+
+def test_a_second_signal_is_not_heard() -> None:
+    def ended_twice() -> None:
+        with _ending_cleanly():
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            finally:
+                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(SystemExit) as ended:
+        ended_twice()
+    assert ended.value.code == 128 + signal.SIGTERM
+
+
+def test_a_signal_waits_until_the_copys_server_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch, launched = EmbeddedPostgres._launch, []
+
+    def signalled(server: EmbeddedPostgres) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        launch(server)
+        launched.append(server)
+
+    monkeypatch.setattr(EmbeddedPostgres, "_launch", signalled)
+    with pytest.raises(SystemExit), _ending_cleanly(), scratch_installation(tmp_path / "scratch"):
+        pytest.fail("the signal was forgotten")
+    assert launched
+    assert left(tmp_path / "scratch") == []

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from tests.service.site import until
 from tests.store.blob_stores import code_of
 from tests.store.conftest import Dsn, make_database
 
@@ -133,12 +134,48 @@ def test_figures_follow_rows_not_their_order_or_a_sessions_settings(dsn: Dsn, ow
     assert "grants" not in contents(owner).differences(touched)
 
 
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ("drop index public.idx_procrastinate_jobs_worker_not_null", "index public.idx_procr"),
+        ("create index on public.procrastinate_jobs (args)", "index public.procrastinate_jobs_"),
+        ("alter table estimator.quotes force row level security", "relation estimator.quotes"),
+        ("alter table estimator.quotes disable row level security", "relation estimator.quotes"),
+        ("alter table estimator.quotes add check (attempt < 9)", "constraint estimator.quotes."),
+        ("alter table estimator.quotes disable trigger user", "trigger estimator.quotes."),
+        ("alter table estimator.quotes alter attempt set default 7", "column estimator.quotes."),
+        ("alter table estimator.customers alter name drop not null", "column estimator.customers."),
+        ("comment on column estimator.quotes.attempt is 'x'", "comment relation estimator.quotes."),
+        ("comment on schema shared is 'x'", "comment schema shared"),
+        ("alter sequence public.procrastinate_jobs_id_seq cache 5", "sequence of public.procr"),
+        ("alter function shared.health_check_detailed() security invoker", "routine shared.health"),
+        ("alter function shared.health_check_detailed() parallel safe", "routine shared.health"),
+        ("alter type public.procrastinate_job_status add value 'x'", "type public.procrastinate_"),
+        ("grant select (name) on estimator.customers to anon", "column grants estimator.cust"),
+        (
+            "alter default privileges in schema estimator grant select on tables to anon",
+            "default grants estimator",
+        ),
+    ],
+)
+def test_each_part_of_the_schema_has_its_figure(owner: str, change: str, part: str) -> None:
+    with session(owner) as conn:
+        before = measure(conn)
+        conn.execute(change.encode())
+        unequal = measure(conn).differences(before)
+        conn.rollback()
+    assert [name for name in unequal if not name.startswith(part)] == []
+    assert unequal
+
+
 def test_what_is_not_ours_in_public_is_left_out(
     postgres: EmbeddedPostgres, owner: str, tmp_path: Path
 ) -> None:
     execute(owner, "create table public.another (secret text)")
     execute(owner, "create function public.another_one() returns int language sql return 1")
     execute(owner, "comment on schema public is 'another'")
+    execute(owner, "create materialized view public.another_sum as select 1 as one")
+    execute(owner, "create index another_index on public.another_sum (one)")
     made = take(owner, tmp_path, KEY)
     make_database(postgres.dsn("postgres"), "alone", "template1")
     alone = postgres.dsn("postgres", "alone")
@@ -251,6 +288,27 @@ def test_a_dump_that_fails_leaves_nothing(
     file = tmp_path / "file"
     file.write_bytes(b"")
     assert code_of(take, owner, file, KEY) == "SNAPSHOT_WRITE"
+
+
+def test_the_server_stops_working_for_one_that_was_ended(owner: str) -> None:
+    query = (
+        "select from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'"
+        " and datname = current_database()"
+    )
+    with psycopg.connect(owner, autocommit=True) as look:
+
+        def works() -> bool:
+            return bool(look.execute(query).fetchall())
+
+        def ended_while_it_works() -> None:
+            with session(owner) as conn:
+                conn.pgconn.send_query(b"select pg_sleep(600)")
+                until(works)
+                raise SystemExit
+
+        with pytest.raises(SystemExit):
+            ended_while_it_works()
+        until(lambda: not works())
 
 
 def test_a_database_without_a_schema_has_a_snapshot_too(empty_dsn: str, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kis_estimator.store.snapshot_file import SnapshotKey
     from kis_estimator.store.snapshots import Snapshot
 
-_SIGTERM_STATUS = 128 + signal.SIGTERM
+_SIGNAL_STATUS = 128
 _SCRATCH = "rehearsals"
 
 app = typer.Typer(
@@ -216,20 +216,28 @@ def restore(
         key = _key(settings)
         _require_session(settings)
         chosen = opened(settings.backup_dir, key, name)
-        with session(dsn) as conn:
-            require_own(chosen, conn)
-        with scratch_installation(settings.home / _SCRATCH) as (_, server):
-            load(server.dsn("postgres"), chosen, key)
-        report: dict[str, Any] = {**_described(chosen), "verified": True, "restored": False}
-        figures = {"rows": chosen.rows, "tables": len(chosen.contents.tables)}
-        tell("SNAPSHOT_VERIFIED", id=name, **figures)
-        if not check:
-            if not yes:
-                _ask(chosen, locale)
-            before = swap(dsn, chosen, key, lambda: take(dsn, settings.backup_dir, key)).id
-            report |= {"restored": True, "before": before}
-            tell("SNAPSHOT_RESTORED", id=name, before=before)
-            report |= _unknown_objects(settings, dsn, name, tell)
+        report: dict[str, Any] = {**_described(chosen), "verified": False, "restored": False}
+        with _saying_what_became(report, locale):
+            with session(dsn) as conn:
+                require_own(chosen, conn)
+            with scratch_installation(settings.home / _SCRATCH) as (_, server):
+                load(server.dsn("postgres"), chosen, key)
+            report["verified"] = True
+            figures = {"rows": chosen.rows, "tables": len(chosen.contents.tables)}
+            tell("SNAPSHOT_VERIFIED", id=name, **figures)
+            tell("SNAPSHOT_MIGRATION", migration=report["migration"] or "–")
+            if not check:
+                if not yes:
+                    _ask(chosen, locale)
+                report["before"] = swap(
+                    dsn,
+                    chosen,
+                    key,
+                    lambda: take(dsn, settings.backup_dir, key),
+                    replaced=lambda: report.update(restored=True),
+                ).id
+                tell("SNAPSHOT_RESTORED", id=name, before=report["before"])
+                report |= _unknown_objects(settings, dsn, name, tell)
         if as_json:
             print_json(report)
 
@@ -290,7 +298,7 @@ def _database(locale: Locale) -> Iterator[tuple[Settings, str]]:
     The embedded server runs for the time of the command, or on, where others use it.
     """
     from kis_estimator.settings import read_settings
-    from kis_estimator.store.postgres import EmbeddedPostgres
+    from kis_estimator.store.scratch import running_server
 
     # The variables of a deployment name the owner's address apart from the application's.
     owner = os.environ.get("SUPABASE_OWNER_URL", "").strip()
@@ -301,22 +309,43 @@ def _database(locale: Locale) -> Iterator[tuple[Settings, str]]:
         if dsn is not None:
             yield settings, dsn
         else:
-            with EmbeddedPostgres(settings.home / "postgres") as server:
+            with running_server(settings.home / "postgres") as server:
                 yield settings, server.dsn("postgres")
 
 
 @contextmanager
 def _ending_cleanly() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does: what it started is stopped and removed."""
+    """Let SIGTERM end the command as Ctrl-C does: what it started is stopped and removed.
 
-    def end(*_: object) -> None:
-        sys.exit(_SIGTERM_STATUS)
+    Whoever asks again while that happens does not break it.
+    """
+    asked = False
 
-    before = signal.signal(signal.SIGTERM, end)
+    def end(number: int, _: object) -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            sys.exit(_SIGNAL_STATUS + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _saying_what_became(report: dict[str, Any], locale: Locale) -> Iterator[None]:
+    """Say on standard error whether a restore that is interrupted has replaced the database."""
+    from kis_estimator.terminal.console import print_line, stderr
+
+    try:
+        yield
+    except SystemExit:
+        code = "SNAPSHOT_INTERRUPTED_AFTER" if report["restored"] else "SNAPSHOT_INTERRUPTED"
+        print_line(stderr(), say(code, locale, id=report["id"]))
+        raise
 
 
 def _key(settings: Settings) -> SnapshotKey:

@@ -81,6 +81,7 @@ def verify(
 ) -> None:
     """해시·서명·릴리스 정보를 검증합니다. Check every hash, the signature and the facts."""
     from kis_estimator import release
+    from kis_estimator.errors import KisError
     from kis_estimator.evidence import open_pack
     from kis_estimator.evidence.keys import load_public_key
     from kis_estimator.evidence.verify import verdict_response
@@ -89,8 +90,14 @@ def verify(
     locale = terminal_locale()
     with problems_end_it(locale):
         keys = [load_public_key(path) for path in public_keys or ()]
-        with open_pack(folder) as pack:
-            report = release.verify(pack, keys)
+        try:
+            with open_pack(folder) as pack:
+                report = release.verify(pack, keys)
+        except KisError as error:  # its remedy speaks of an estimate
+            unreadable = [n for n in error.notices if n.code == "PACK_UNREADABLE"]
+            if not unreadable:
+                raise
+            raise KisError.of("RELEASE_UNREADABLE", **unreadable[0].params) from error
     if as_json:
         verdicts = [verdict_response(verdict, locale) for verdict in report.verdicts]
         facts = {"release": report.predicate, "signedBy": report.signed_by}

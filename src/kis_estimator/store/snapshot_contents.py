@@ -70,43 +70,91 @@ select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.rel
 """
 
 # What makes a schema besides rows and privileges, each by its kind and name. Constraints that say
-# no more than a column's "not null" are counted as such only since PostgreSQL 18.
+# no more than a column's "not null" are counted as such only since PostgreSQL 18, and the text of a
+# view is written differently since 16: its columns are compared.
 _DEFINITIONS: LiteralString = """
 , relations as (
-  select c.oid, c.oid::regclass::text as name, c.relrowsecurity, c.relforcerowsecurity
+  select c.*, c.oid::regclass::text as name
     from pg_class c join places p on p.oid = c.relnamespace
-    where c.relkind in ('r', 'p')
+    where c.relkind in ('r', 'p', 'v', 'm', 'S', 'c')
       and (not p.queue_alone or starts_with(c.relname, 'procrastinate_'))
+), parts (kind, name, definition, class, oid) as (
+  select 'index', i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid),
+         'pg_class'::regclass, i.indexrelid
+    from pg_index i join relations r on r.oid = i.indrelid
+  union all
+  select 'constraint', concat_ws('.', coalesce(r.name, t.oid::regtype::text), c.conname),
+         pg_get_constraintdef(c.oid), 'pg_constraint'::regclass, c.oid
+    from pg_constraint c left join relations r on r.oid = c.conrelid
+    left join (pg_type t join objects o on o.kind = 'type' and o.name = t.oid::regtype::text)
+      on t.oid = c.contypid
+    where c.contype <> 'n' and (r.oid is not null or t.oid is not null)
+  union all
+  select 'trigger', r.name || '.' || t.tgname,
+         concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled), 'pg_trigger'::regclass, t.oid
+    from pg_trigger t join relations r on r.oid = t.tgrelid where not t.tgisinternal
+  union all
+  select 'policy', r.name || '.' || p.polname,
+         concat_ws(' ', p.polcmd, p.polpermissive, p.polroles::regrole[],
+                   pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)),
+         'pg_policy'::regclass, p.oid
+    from pg_policy p join relations r on r.oid = p.polrelid
+  union all
+  select 'relation', r.name,
+         concat_ws(' ', r.relkind, r.relrowsecurity, r.relforcerowsecurity, r.relreplident,
+                   r.relpersistence, r.reloptions),
+         'pg_class'::regclass, r.oid
+    from relations r
+  union all
+  select 'sequence of', r.name,
+         concat_ws(' ', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
+                   s.seqcache, s.seqcycle, d.deptype, d.refobjid::regclass, d.refobjsubid),
+         null, null
+    from pg_sequence s join relations r on r.oid = s.seqrelid
+    left join pg_depend d on d.objid = s.seqrelid and d.deptype in ('a', 'i')
+      and (d.classid, d.refclassid) = ('pg_class'::regclass, 'pg_class'::regclass)
+  union all
+  select 'routine', f.oid::regprocedure::text,
+         case when f.prokind in ('f', 'p') then pg_get_functiondef(f.oid) else f.prosrc end,
+         'pg_proc'::regclass, f.oid
+    from pg_proc f join objects o on o.kind = 'routine' and o.name = f.oid::regprocedure::text
+  union all
+  select 'type', o.name,
+         concat_ws(' ', t.typtype, t.typnotnull, t.typdefault,
+                   nullif(format_type(t.typbasetype, t.typtypmod), '-'),
+                   (select array_agg(e.enumlabel order by e.enumsortorder)
+                      from pg_enum e where e.enumtypid = t.oid)),
+         'pg_type'::regclass, t.oid
+    from pg_type t join objects o on o.kind = 'type' and o.name = t.oid::regtype::text
+  union all
+  select 'schema', quote_ident(p.nspname), '', 'pg_namespace'::regclass, p.oid
+    from places p where not p.queue_alone
 )
-select 'index', i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid)
-  from pg_index i join relations r on r.oid = i.indrelid
-union all
-select 'constraint', r.name || '.' || c.conname, pg_get_constraintdef(c.oid)
-  from pg_constraint c join relations r on r.oid = c.conrelid where c.contype <> 'n'
-union all
-select 'trigger', r.name || '.' || t.tgname, concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled)
-  from pg_trigger t join relations r on r.oid = t.tgrelid where not t.tgisinternal
-union all
-select 'policy', r.name || '.' || p.polname,
-       concat_ws(' ', p.polcmd, p.polpermissive, p.polroles::regrole[],
-                 pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
-  from pg_policy p join relations r on r.oid = p.polrelid
-union all
-select 'row security', r.name, concat(r.relrowsecurity, r.relforcerowsecurity) from relations r
+select kind, name, definition from parts
 union all
 select 'column', r.name || '.' || a.attname,
        concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
-                 a.attgenerated, pg_get_expr(d.adbin, d.adrelid))
-  from pg_attribute a join relations r on r.oid = a.attrelid
+                 a.attgenerated, a.attcollation::regcollation, pg_get_expr(d.adbin, d.adrelid))
+  from pg_attribute a join relations r on r.oid = a.attrelid and r.relkind <> 'S'
   left join pg_attrdef d on (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
   where a.attnum > 0 and not a.attisdropped
 union all
-select 'routine', f.oid::regprocedure::text,
-       concat_ws(' ', f.prosrc, f.prosecdef, f.provolatile, f.proconfig, l.lanname)
-  from pg_proc f join objects o on o.kind = 'routine' and o.name = f.oid::regprocedure::text
-  join pg_language l on l.oid = f.prolang
+select 'column grants', r.name || '.' || a.attname,
+       string_agg(concat_ws(' ', coalesce(g.rolname, 'public'), x.privilege_type, x.is_grantable),
+                  ', ' order by g.rolname, x.privilege_type)
+  from pg_attribute a join relations r on r.oid = a.attrelid
+  cross join aclexplode(a.attacl) x left join pg_roles g on g.oid = x.grantee
+  where x.grantee <> r.relowner group by r.name, a.attname
 union all
-select o.kind, o.name, '' from objects o
+select 'default grants', concat_ws(' ', p.nspname, d.defaclrole::regrole, d.defaclobjtype),
+       string_agg(concat_ws(' ', coalesce(g.rolname, 'public'), x.privilege_type, x.is_grantable),
+                  ', ' order by g.rolname, x.privilege_type)
+  from pg_default_acl d join places p on p.oid = d.defaclnamespace and not p.queue_alone
+  cross join aclexplode(d.defaclacl) x left join pg_roles g on g.oid = x.grantee
+  where x.privilege_type <> 'MAINTAIN' group by p.nspname, d.defaclrole, d.defaclobjtype
+union all
+select 'comment', concat_ws('.', m.kind || ' ' || m.name, nullif(d.objsubid, 0)), d.description
+  from pg_description d join parts m on (m.class, m.oid) = (d.classoid, d.objoid)
 """
 
 # The owner's privileges go without saying; MAINTAIN came with PostgreSQL 17, as part of ALL.
@@ -124,6 +172,14 @@ select r.rolname from objects o cross join aclexplode(o.acl) a join pg_roles r o
 union
 select r.rolname from pg_policy p join pg_class c on c.oid = p.polrelid
   join objects o on o.name = c.oid::regclass::text join pg_roles r on r.oid = any (p.polroles)
+union
+select r.rolname from pg_attribute t join pg_class c on c.oid = t.attrelid
+  join objects o on o.name = c.oid::regclass::text cross join aclexplode(t.attacl) a
+  join pg_roles r on r.oid = a.grantee where a.grantee <> o.owner
+union
+select r.rolname from pg_default_acl d join places p on p.oid = d.defaclnamespace
+  cross join aclexplode(d.defaclacl) a join pg_roles r on r.oid in (a.grantee, d.defaclrole)
+  where not p.queue_alone
 """
 
 # Each row's hash counts once, in whatever order the rows come.
@@ -147,7 +203,7 @@ class TableFigures:
 class Contents:
     """The figures of every table by its name, and checksums over the schema and the privileges.
 
-    `schema` has one for each index, constraint, trigger, policy, column and routine, by its name.
+    `schema` has one for each part of it, from schemas to comments, by its kind and name.
     """
 
     tables: Mapping[str, TableFigures]

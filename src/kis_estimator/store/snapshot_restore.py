@@ -18,6 +18,7 @@ from psycopg import sql
 
 from kis_estimator.errors import KisError
 from kis_estimator.store.postgres import binaries
+from kis_estimator.store.scratch import signals_held
 from kis_estimator.store.snapshot_contents import (
     OBJECTS,
     QUEUE_PREFIX,
@@ -40,7 +41,8 @@ _BLOCK = 1 << 16
 _COPY = re.compile(rb"COPY .* FROM stdin;\n")
 _META = re.compile(rb"^\\(?:un)?restrict .*\n|^SET transaction_timeout = 0;\n", re.MULTILINE)
 _ENTRY = re.compile(r"\d+; \d+ \d+ (?P<kind>[A-Z ]+?) (?P<schema>-|[^\sA-Z]\S*) (?P<rest>.*)")
-_QUEUE_ENTRY = re.compile(rf"(?:[A-Z ]+ )?(?:[a-z]+_)?{QUEUE_PREFIX}")  # also its indexes
+# An index may have any name; those of other tables in `public` are not in the dump.
+_QUEUE_ENTRY = re.compile(rf"(?:[A-Z ]+ )?(?:{QUEUE_PREFIX}|INDEX )")
 
 # As the first migration makes it, which is not run on a copy.
 _LOGIN = "kis_api"
@@ -86,12 +88,13 @@ def swap(
     key: SnapshotKey,
     save: Callable[[], Saved],
     lock_sec: float = LOCK_SEC,
+    replaced: Callable[[], None] = lambda: None,
 ) -> Saved:
     """Put the snapshot in the place of what a database holds, in one transaction.
 
     `save` is called when nobody can write any more, so that what it saves is all there was; what it
     returns is returned. Raises DATABASE_LOCKED, SNAPSHOT_DIFFERS and what `save` raises; then
-    nothing has changed.
+    nothing has changed. `replaced` is called once it has, before a signal can end what follows.
     """
     with session(dsn) as conn:
         require_own(snapshot, conn)
@@ -102,6 +105,9 @@ def swap(
             keep_all_out(conn, lock_sec)
             _drop(conn)
             _fill(conn, snapshot, key)
+        with signals_held():
+            conn.commit()
+            replaced()
     with suppress(KisError), session(dsn) as conn:  # the server would do it by itself, later
         for name in tables(conn):
             conn.execute(sql.SQL("analyze {}").format(sql.Identifier(*name)))
@@ -157,7 +163,7 @@ def _is_ours(line: str) -> bool:
     False
     >>> _is_ours("9; 0 0 ACL public FUNCTION procrastinate_x(a integer) postgres")
     True
-    >>> _is_ours("9; 1259 9 INDEX public idx_procrastinate_jobs_worker_not_null postgres")
+    >>> _is_ours("9; 1259 9 INDEX public a_name_of_its_own postgres")
     True
     """
     found = _ENTRY.match(line)
@@ -167,7 +173,7 @@ def _is_ours(line: str) -> bool:
     if schema == "-":
         return rest.removeprefix("SCHEMA ").split(" ")[0] in SCHEMAS
     if schema == "public":
-        return kind != "DEFAULT ACL" and _QUEUE_ENTRY.match(rest) is not None
+        return kind != "DEFAULT ACL" and _QUEUE_ENTRY.match(f"{kind} {rest}") is not None
     return schema in SCHEMAS
 
 
@@ -239,9 +245,10 @@ def _pg_restore(snapshot: Snapshot, key: SnapshotKey, *options: str) -> Iterator
             assert process.stdout is not None  # noqa: S101 - a pipe was asked for
             yield process.stdout
             process.stdout.read()
+        except BaseException:
+            process.kill()  # it would read the rest of the dump first
+            raise
         finally:
-            if process.poll() is None and process.stdout is not None:
-                process.stdout.close()
             feeder.join()
         if problems:
             raise problems[0]

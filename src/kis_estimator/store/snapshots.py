@@ -63,6 +63,7 @@ _FIELDS = frozenset(
 )
 _BLOCK = 1 << 20
 _LOCK_WAIT = "10s"
+_CANCEL_SEC = 5.0
 _UNAVAILABLE_CLASSES = ("08", "53", "57")  # connection, resources, stopped by the operator
 
 
@@ -166,7 +167,12 @@ def session(dsn: str) -> Iterator[Conn]:
         with psycopg.connect(
             dsn, prepare_threshold=None, application_name="kis snapshot", connect_timeout=10
         ) as conn:
-            yield conn
+            try:
+                yield conn
+            except BaseException:
+                if conn.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
+                    conn.cancel_safe(timeout=_CANCEL_SEC)  # a server works on for nobody otherwise
+                raise
     except psycopg.Error as error:
         code = error.sqlstate
         if isinstance(error, psycopg.OperationalError) and (
@@ -183,8 +189,10 @@ def _dumping(conn: Conn, dsn: str) -> Iterator[Source]:
     exported = conn.execute("select pg_export_snapshot()").fetchone()
     foreign = conn.execute(
         "select format('%%I.%%I', schemaname, tablename) from pg_tables"
-        " where schemaname = 'public' and not starts_with(tablename, %s)",
-        [QUEUE_PREFIX],
+        " where schemaname = 'public' and not starts_with(tablename, %s) union all"
+        " select format('%%I.%%I', schemaname, matviewname) from pg_matviews"
+        " where schemaname = 'public' and not starts_with(matviewname, %s)",
+        [QUEUE_PREFIX, QUEUE_PREFIX],
     )
     command = [
         str(binaries() / "pg_dump"),
