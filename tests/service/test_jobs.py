@@ -109,8 +109,18 @@ def _all_of(site: Site, quote_id: UUID) -> object:
 
 
 def _kill_child_in_run(site: Site, worker: int, quote_id: UUID, tries: int) -> None:
-    """Kill the child process of a worker that works on a quote, in a numbered run."""
+    """Kill the child process of a worker that works on a quote, in a numbered run.
+
+    The server that forks it is a child too, and another one only keeps books.
+    """
+
+    def working() -> list[int]:
+        grandchildren = {each for child in children_of(worker) for each in children_of(child)}
+        return [each for each in grandchildren if alive(each)]
+
     until(lambda: site.mark(quote_id).attempt == tries)
-    kill(children_of(worker)[-1])
+    until(lambda: bool(working()))
+    for each in working():
+        kill(each)
     query = "select attempts from procrastinate_jobs where args ->> 'quote_id' = %s"
     until(lambda: site.rows(query, str(quote_id))[0]["attempts"] == tries)
