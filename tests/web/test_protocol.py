@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import uvicorn
@@ -19,6 +21,20 @@ from .conftest import MakeWeb
 
 class Hasty(Protocol):
     head_sec = 0.2
+
+
+class Cut(Protocol):
+    """Reads what comes in two pieces, the first of which ends within the last head."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._came = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._came += data
+        if self._came.endswith(b"\r\n\r\n"):
+            super().data_received(self._came[:-10])
+            super().data_received(self._came[-10:])
 
 
 @contextmanager
@@ -71,6 +87,17 @@ def test_requests_are_answered_one_after_the_other(url: str) -> None:
     body = send(url, one + two)
     assert body.status == 200
     assert body.json["status"] == "ok"
+
+
+def test_a_body_is_no_part_of_the_next_head(make_web: MakeWeb) -> None:
+    body = b"x" * (2 * HEAD_LIMIT)
+    one = head("POST", "/healthz", None, content_length=len(body)).replace(b"close", b"keep-alive")
+    with served(make_web, Cut) as address:
+        port = int(address.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            connection.sendall(one + body + head("GET", "/healthz"))
+            answers = b"".join(iter(lambda: connection.recv(2**16), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"405", b"200"]
 
 
 def test_who_never_ends_a_head_is_not_waited_for(make_web: MakeWeb) -> None:

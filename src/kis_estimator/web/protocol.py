@@ -43,9 +43,13 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless the head is too long."""
+        """Read on, unless the head is too long.
+
+        The bytes in which a head begins may be the rest of a body before it: they do not count.
+        """
+        awaited = self._deadline
         super().data_received(data)
-        if self._deadline is not None and not self.transport.is_closing():
+        if awaited is not None and self._deadline is awaited and not self.transport.is_closing():
             self._head_size += len(data)
             if self._head_size > HEAD_LIMIT:
                 self.send_400_response("The head of the request is too long.")
